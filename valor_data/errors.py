@@ -1,0 +1,129 @@
+"""The exception tree and the closed list of reasons.
+
+The class of an error is the runner's instruction:
+
+    ValorDataError
+    |- UserError        the person's input is wrong: told in one line, exit code 2
+    |- ItemError        this clip is rejected, for a `Reason`; the run goes on
+    |- RetryableError   this clip failed, for a `Reason`; it may work later
+    `- FatalError       stop now, keep all that is done (disk full, corrupt part); exit code 1
+"""
+
+from enum import StrEnum
+
+
+class Kind(StrEnum):
+    """What a reason means for the next step."""
+
+    PERMANENT = "permanent"  # asking again gives the same answer
+    LOGIN = "login"  # may work with cookies
+    HOST = "host"  # the host blocks this visitor, not this clip
+    EXPIRED = "expired"  # the media URL aged: resolve once more
+    TRANSIENT = "transient"  # try again soon
+    LATER = "later"  # try again in hours or days
+    OURS = "ours"  # the bytes came; they cannot serve
+    UNKNOWN = "unknown"  # nobody named it yet: it is listed in the report
+
+
+class Reason(StrEnum):
+    """Why a clip is not there. Closed: stages, tables and reports know no other word."""
+
+    PRIVATE = "private"
+    REMOVED = "removed"
+    TERMINATED = "terminated"
+    COPYRIGHT = "copyright"
+    MEMBERS_ONLY = "members_only"
+    DRM = "drm"
+    GEO_BLOCKED = "geo_blocked"
+    NOT_FOUND = "not_found"
+    UNSUPPORTED_URL = "unsupported_url"
+    LOGIN_REQUIRED = "login_required"
+    AGE_RESTRICTED = "age_restricted"
+    BOT_CHECK = "bot_check"
+    RATE_LIMITED = "rate_limited"
+    FORBIDDEN = "forbidden"
+    SERVER_ERROR = "server_error"
+    TRANSPORT = "transport"
+    TIMEOUT = "timeout"
+    TRUNCATED = "truncated"
+    WORKER_DIED = "worker_died"
+    UPCOMING = "upcoming"
+    LIVE = "live"
+    UNSUPPORTED_FORMAT = "unsupported_format"
+    CORRUPT = "corrupt"
+    NO_VIDEO = "no_video"
+    PAST_END = "past_end"
+    UNKNOWN = "unknown"
+
+    @property
+    def kind(self) -> Kind:
+        """The class of this reason, which decides on retries."""
+        return _KINDS[self]
+
+
+_KINDS = {
+    Reason.PRIVATE: Kind.PERMANENT,
+    Reason.REMOVED: Kind.PERMANENT,
+    Reason.TERMINATED: Kind.PERMANENT,
+    Reason.COPYRIGHT: Kind.PERMANENT,
+    Reason.MEMBERS_ONLY: Kind.PERMANENT,
+    Reason.DRM: Kind.PERMANENT,
+    Reason.GEO_BLOCKED: Kind.PERMANENT,
+    Reason.NOT_FOUND: Kind.PERMANENT,
+    Reason.UNSUPPORTED_URL: Kind.PERMANENT,
+    Reason.LOGIN_REQUIRED: Kind.LOGIN,
+    Reason.AGE_RESTRICTED: Kind.LOGIN,
+    Reason.BOT_CHECK: Kind.HOST,
+    Reason.RATE_LIMITED: Kind.HOST,
+    Reason.FORBIDDEN: Kind.EXPIRED,
+    Reason.SERVER_ERROR: Kind.TRANSIENT,
+    Reason.TRANSPORT: Kind.TRANSIENT,
+    Reason.TIMEOUT: Kind.TRANSIENT,
+    Reason.TRUNCATED: Kind.TRANSIENT,
+    Reason.WORKER_DIED: Kind.TRANSIENT,
+    Reason.UPCOMING: Kind.LATER,
+    Reason.LIVE: Kind.LATER,
+    Reason.UNSUPPORTED_FORMAT: Kind.OURS,
+    Reason.CORRUPT: Kind.OURS,
+    Reason.NO_VIDEO: Kind.OURS,
+    Reason.PAST_END: Kind.OURS,
+    Reason.UNKNOWN: Kind.UNKNOWN,
+}
+
+
+class ValorDataError(Exception):
+    """Every error that this package raises on purpose."""
+
+
+class UserError(ValorDataError):
+    """The person's input is wrong. The message names file, line or key, and the mend."""
+
+
+class FatalError(ValorDataError):
+    """The run stops now; what is done is kept."""
+
+
+class _ClipError(ValorDataError):
+    """An error of one clip: a reason of the closed list and the original message."""
+
+    def __init__(self, reason: Reason, message: str) -> None:
+        super().__init__(reason, message)  # both in args, so that it survives pickling
+        self.reason = reason
+        self.message = message
+
+    def __str__(self) -> str:
+        return f"{self.reason}: {self.message}"
+
+
+class ItemError(_ClipError):
+    """This clip is rejected; asking again would give the same answer."""
+
+
+class RetryableError(_ClipError):
+    """This clip failed for now; the runner backs off and tries again."""
+
+
+def clip_error(reason: Reason, message: str) -> ItemError | RetryableError:
+    """The error whose class fits the reason's kind: what may work later is retryable."""
+    final = reason.kind in (Kind.PERMANENT, Kind.OURS, Kind.LOGIN)
+    return ItemError(reason, message) if final else RetryableError(reason, message)
