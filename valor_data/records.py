@@ -7,7 +7,7 @@ the catalog's views. Whole numbers carry their unit in the name; there are no fl
 """
 
 from enum import StrEnum
-from typing import Annotated, ClassVar, Literal, Self
+from typing import Annotated, ClassVar, Literal, NamedTuple, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -63,6 +63,23 @@ class Clip(Record):
         if self.end_ms <= self.start_ms:
             raise ValueError(f"end_ms {self.end_ms} is not after start_ms {self.start_ms}")
         return self
+
+
+class Segment(NamedTuple):
+    """One good row of a segment list on its way into the tables (`clips`, `captions`, `splits`)."""
+
+    line: int
+    """Line number in the file, from 1."""
+    clip_id: str
+    source: str
+    video_id: str
+    start_ms: int
+    end_ms: int
+    url: str
+    labels: tuple[str, ...] = ()
+    captions: tuple[tuple[str, str], ...] = ()
+    """(external_id, text); the id is empty where the list gives none."""
+    split: str | None = None
 
 
 class SegmentList(Record):

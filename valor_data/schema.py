@@ -19,10 +19,12 @@ _SCALARS: dict[type, pa.DataType] = {
 
 
 def arrow_schema(record: type[Record]) -> pa.Schema:
-    """Columns, types and nullability of a record's table; descriptions ride along as metadata."""
-    return pa.schema(
-        [_field(name, info.annotation, info.description) for name, info in record.model_fields.items()]
-    )
+    """Columns, types and nullability of a record's table; descriptions ride along as metadata.
+
+    The record's own fields come first, `made_by` and `made_at_us` last.
+    """
+    fields = sorted(record.model_fields.items(), key=lambda field: field[0] in Record.model_fields)
+    return pa.schema([_field(name, info.annotation, info.description) for name, info in fields])
 
 
 def _field(name: str, annotation: Any, description: str | None) -> "pa.Field[Any]":

@@ -1,0 +1,17 @@
+"""What every test may ask for."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+_DEFAULT_REAL = Path(__file__).parents[2] / "shared" / "data"
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """Folder of real clips, lists and models (`VALOR_DATA_REAL`); the test is skipped without it."""
+    folder = Path(os.environ.get("VALOR_DATA_REAL", _DEFAULT_REAL))
+    if not folder.is_dir():
+        pytest.skip(f"no real media: {folder} is missing; set VALOR_DATA_REAL")
+    return folder
