@@ -164,7 +164,8 @@ class Recipe(_Section):
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$")]
     """Name of the dataset, of its default workspace and of its releases."""
     workspace: str | None = None
-    """Folder or fsspec URL; `--workspace` comes first, `./<recipe stem>` last."""
+    """Folder or fsspec URL; a relative folder counts from the recipe's. `--workspace` comes first,
+    `./<recipe stem>` last."""
     max_fault_share: Share = 0.2
     """More failed items than this share end a command with exit code 1."""
     segments: Segments = Segments()
@@ -204,8 +205,8 @@ class Recipe(_Section):
 def load(path: str) -> Recipe:
     """The recipe in a TOML file, or the default recipe of a bare segment list.
 
-    Relative paths of lists are made absolute against the recipe's folder. Raises UserError that
-    names the file, the key and the mend.
+    Relative paths are made absolute against the recipe's folder, and the workspace is filled in.
+    Raises UserError that names the file, the key and the mend.
     """
     if path.startswith("-"):
         path = f"./{path}"
@@ -215,17 +216,15 @@ def load(path: str) -> Recipe:
     if not remote and Path(path).is_dir():
         raise UserError(f"{path} is a folder. Give a recipe (.toml) or a segment list.")
     if not path.endswith(".toml"):
-        stem = re.sub(r"[^a-z0-9._-]+", "-", Path(path).name.lower().split(".")[0]).strip("-._")
-        return Recipe(name=stem or "dataset", segments=Segments(lists=(_absolute(ListSpec(path=path), "."),)))
+        name = re.sub(r"[^a-z0-9._-]+", "-", Path(path).name.lower().split(".")[0]).strip("-._")
+        bare = Recipe(name=name[:63] or "dataset", segments=Segments(lists=(ListSpec(path=path),)))
+        return _rooted(bare, path, folder=".")
     try:
         text = Path(path).read_text(encoding="utf-8")
         raw = tomllib.loads(text)
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
         raise UserError(f"{path}: not readable as TOML: {error}") from error
-    recipe = parse(raw, path)
-    folder = str(Path(path).parent)
-    lists = tuple(_absolute(spec, folder) for spec in recipe.segments.lists)
-    return parse_again(recipe, segments={"lists": lists})
+    return _rooted(parse(raw, path), path, folder=str(Path(path).parent))
 
 
 def parse(raw: dict[str, Any], name: str) -> Recipe:
@@ -236,17 +235,17 @@ def parse(raw: dict[str, Any], name: str) -> Recipe:
         raise UserError(f"{name}: " + "; ".join(_explain(fault) for fault in error.errors())) from None
 
 
-def parse_again(recipe: Recipe, **sections: dict[str, Any]) -> Recipe:
-    """A copy of the recipe with some keys of some sections replaced, validated anew."""
-    raw: dict[str, Any] = recipe.model_dump()
-    for section, keys in sections.items():
-        raw[section] = {**raw[section], **keys}
+def _rooted(recipe: Recipe, path: str, folder: str) -> Recipe:
+    raw = recipe.model_dump()
+    for spec in raw["segments"]["lists"]:
+        spec["path"] = _absolute(spec["path"], folder)
+    stem = Path(path).name.split(".")[0] or recipe.name
+    raw["workspace"] = _absolute(recipe.workspace, folder) if recipe.workspace else f"./{stem}"
     return Recipe.model_validate(raw)
 
 
-def _absolute(spec: ListSpec, folder: str) -> ListSpec:
-    path = spec.path if "://" in spec.path else str(Path(folder, spec.path).resolve())
-    return ListSpec.model_validate({**spec.model_dump(), "path": path})
+def _absolute(path: str, folder: str) -> str:
+    return path if "://" in path else str(Path(folder, path).resolve())
 
 
 def _explain(fault: Any) -> str:

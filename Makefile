@@ -1,0 +1,68 @@
+# Each target sets up .venv by itself; the only needs are Python >= 3.11 and make.
+PYTHON ?= python3
+MEDIA ?=
+VENV := .venv
+BIN := $(VENV)/bin
+CONSTRAINTS := constraints.txt
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check lint format types schemas docs bench pretrain annotate clean
+
+help:  ## this list
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## */  make \1\t/' | expand -t 18
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "valor-data needs Python 3.11 or newer; set PYTHON=/path/to/python3.11"; exit 2; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || [ "$$(id -u)" != 0 ] || \
+	  { apt-get update -qq && apt-get install -y -qq python3-venv; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
+	  { echo "this Python has no venv: apt-get install python3-venv"; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+
+# One stamp for those who use it, one for those who work on it.
+$(VENV)/.ready: pyproject.toml $(CONSTRAINTS) | $(BIN)/python
+	$(BIN)/pip install --quiet --disable-pip-version-check -c $(CONSTRAINTS) -e .
+	@touch $@
+$(VENV)/.ready-dev: pyproject.toml $(CONSTRAINTS) | $(BIN)/python
+	$(BIN)/pip install --quiet --disable-pip-version-check -c $(CONSTRAINTS) -e '.[dev]'
+	@touch $@ $(VENV)/.ready
+
+demo: $(VENV)/.ready  ## the whole chain on rendered footage; MEDIA=<folder> takes your own videos
+	$(BIN)/python -m valor_data.demo $(if $(MEDIA),--media '$(MEDIA)')
+
+test: $(VENV)/.ready-dev  ## all tests
+	$(BIN)/python -m pytest
+
+check: lint types  ## everything that reads the code and changes nothing
+
+lint: $(VENV)/.ready-dev  ## ruff, import floors, generated files
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+	$(BIN)/python -m tests.ratchets.generate --check
+
+format: $(VENV)/.ready-dev  ## let ruff mend what it can
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+types: $(VENV)/.ready-dev  ## mypy, strict
+	$(BIN)/mypy
+
+schemas: $(VENV)/.ready-dev  ## write schemas/ anew from the records
+	$(BIN)/python -m tests.ratchets.generate schemas
+
+docs: $(VENV)/.ready-dev  ## write docs/cli.md anew from the commands
+	$(BIN)/python -m tests.ratchets.generate docs
+
+bench: $(VENV)/.ready-dev  ## all benchmarks; each prints ratios taken in one run
+	@for file in benchmarks/[a-z]*.py; do echo "== $$file"; $(BIN)/python $$file || exit 1; done
+
+pretrain:  ## the reference trainer (not built yet: the next releases bring it)
+	@echo "make pretrain: the MGA/MGC reference trainer is not built yet; releases made today will feed it."
+
+annotate:  ## the Label Studio server (not built yet: the next releases bring it)
+	@echo "make annotate: the Label Studio round trip is not built yet; captions come in by 'valor-data annotate import'."
+
+clean:  ## remove .venv, caches and the demo's workspace
+	rm -rf $(VENV) demo-workspace dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,310 @@
+"""The library twins of the commands: each strings stages together and returns a `Report`.
+
+recipe = valor_data.recipe.load("pipelines/demo.toml")
+report = valor_data.chain.fetch(recipe, Options(workers=2))
+"""
+
+import shutil
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+import pyarrow as pa
+
+from valor_data import layout
+from valor_data.errors import UserError
+from valor_data.recipe import ListSpec, Recipe
+from valor_data.records import Report
+from valor_data.runner import Stage, Tally, run_stage
+from valor_data.stages import decide as deciding
+from valor_data.stages import doctor as examining
+from valor_data.stages import fetch as fetching
+from valor_data.stages import importing, listing, measure
+from valor_data.stages import release as releasing
+from valor_data.stages import shard as sharding
+from valor_data.tables import Tables
+from valor_data.workspace import Workspace
+
+
+class Options(NamedTuple):
+    """What belongs to one run and not to the dataset."""
+
+    workspace: str | None = None
+    """Folder or fsspec URL; else the recipe's."""
+    workers: int | None = None
+    """Worker processes; None: one per core."""
+    engine: Literal["local", "inline"] = "local"
+    limit: int | None = None
+    """At most so many clips in this run."""
+    dry_run: bool = False
+    """Say what would be done; write nothing."""
+    take_over: bool = False
+    """Take the lock of a remote workspace whose writer stopped beating."""
+    progress: bool = True
+
+
+DEFAULTS = Options()
+
+
+class _Notes:
+    """What a command gathers on its way to a Report."""
+
+    def __init__(self, command: str, workspace: str) -> None:
+        self.command, self.workspace = command, workspace
+        self.started = time.monotonic()
+        self.ok = True
+        self.counts: dict[str, int] = {}
+        self.reasons: Counter[str] = Counter()
+        self.outputs: list[str] = []
+        self.warnings: list[str] = []
+
+    def tally(self, done: str, tally: Tally, max_fault_share: float) -> None:
+        self.counts[done] = tally.ok
+        self.counts["failed"] = self.counts.get("failed", 0) + tally.failed
+        self.reasons.update(tally.reasons)
+        self.warnings += [f"unknown fault: {message}" for message in tally.unknown]
+        if tally.fault_share > max_fault_share:
+            self.ok = False
+            self.warnings.append(
+                f"{tally.failed} of {tally.done} clips failed, more than max_fault_share = {max_fault_share:g}; "
+                "what is done is kept, and the same command tries the failed ones again"
+            )
+
+    def report(self) -> Report:
+        return Report(
+            command=self.command,
+            ok=self.ok,
+            workspace=self.workspace,
+            counts=self.counts,
+            reasons=dict(self.reasons.most_common()),
+            seconds=round(time.monotonic() - self.started, 3),
+            outputs=tuple(self.outputs),
+            warnings=tuple(self.warnings),
+        )
+
+
+def init(folder: str, name: str = "starter") -> Report:
+    """A dataset folder with a recipe of `pipelines/` to edit, and its segment list where it ships one.
+
+    Raises UserError where the folder holds a recipe of that name, or no such recipe ships.
+    """
+    notes = _Notes("init", folder)
+    source = layout.asset("pipelines", f"{name}.toml")
+    if not source.exists():
+        known = ", ".join(sorted(path.stem for path in layout.asset("pipelines").glob("*.toml")))
+        raise UserError(f"no recipe {name!r} ships with valor-data; known: {known}")
+    for file in (source, *source.parent.glob(f"{name}-segments.*")):
+        target = Path(folder, file.name)
+        if target.exists():
+            raise UserError(f"{target} exists; choose another folder or remove it")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(file, target)
+        notes.outputs.append(str(target))
+    return notes.report()
+
+
+def doctor(workspace: str) -> list[examining.Check]:
+    """Is this machine fit for the chain?"""
+    return examining.examine(workspace)
+
+
+def fetch(recipe: Recipe, options: Options = DEFAULTS) -> Report:
+    """Segment lists to clips in the store."""
+    if options.dry_run:
+        return _plan("fetch", recipe, options)
+    with _writing("fetch", recipe, options) as (workspace, notes):
+        _list(workspace, notes)
+        if workspace.unclean:
+            fetching.sweep(workspace)
+        stage = fetching.FetchStage(recipe, workspace.root)
+        notes.tally("fetched", _run(stage, workspace, options), recipe.max_fault_share)
+        _funnel(workspace, notes, "listed", "fetched", "unavailable")
+    return notes.report()
+
+
+def filter(recipe: Recipe, options: Options = DEFAULTS, *, decide_only: bool = False) -> Report:
+    """Measure what is not measured, then judge every measured clip by the recipe's rules."""
+    if options.dry_run:
+        return _plan("filter", recipe, options)
+    with _writing("filter", recipe, options) as (workspace, notes):
+        if not decide_only:
+            stage = measure.AudioStage(recipe, workspace.root)
+            notes.tally("measured", _run(stage, workspace, options), recipe.max_fault_share)
+        decision = deciding.decide(workspace)
+        if decision.measured == 0:
+            raise UserError(f"{workspace.root}: no clip to judge; run 'valor-data fetch' first")
+        notes.counts |= {
+            "measured": decision.measured,
+            "kept": decision.kept,
+            "rejected": decision.measured - decision.kept,
+        }
+        notes.reasons.update(decision.reasons)
+        notes.warnings += decision.alarms
+    return notes.report()
+
+
+def explain(recipe: Recipe, options: Options, clip_id: str) -> list[str]:
+    """Why a clip is kept or rejected: its fetch, its numbers and every rule, a line each."""
+    with _reading(recipe, options) as workspace:
+        return deciding.explain(workspace, clip_id)
+
+
+def import_captions(recipe: Recipe, options: Options = DEFAULTS, *, spec: ListSpec | None = None) -> Report:
+    """Captions of one file, or else of the recipe's own lists, as `Caption` rows."""
+    specs = (spec,) if spec else recipe.segments.lists
+    with _writing("annotate import", recipe, options) as (workspace, notes):
+        captions = unknown = bad = 0
+        for one in specs:
+            imported = importing.import_captions(workspace, one)
+            captions += imported.captions
+            unknown += imported.unknown_clips
+            bad += len(imported.bad_rows)
+            notes.warnings += [f"{Path(one.path).name}:{row}" for row in imported.bad_rows[:20]]
+            if imported.unknown_clips:
+                notes.warnings.append(
+                    f"{Path(one.path).name}: {imported.unknown_clips} clips are in no list of this workspace; "
+                    "their captions stay out"
+                )
+        notes.counts |= {"new_captions": captions, "unknown_clips": unknown, "bad_rows": bad}
+        _funnel(workspace, notes, "captioned", "accepted")
+    return notes.report()
+
+
+def catalog_build(recipe: Recipe, options: Options = DEFAULTS) -> Report:
+    """Compact the tables and write `catalog.parquet`, one row a clip."""
+    with _writing("catalog build", recipe, options) as (workspace, notes):
+        workspace.tables.compact()
+        notes.counts["rows"] = workspace.tables.write_catalog(layout.CATALOG)
+        notes.outputs.append(layout.CATALOG)
+    return notes.report()
+
+
+def sql(query: str, workspace: str) -> pa.Table:
+    """One SELECT over the catalog's views; it can read nothing else and write nothing."""
+    return Tables.open(workspace).sql(query)
+
+
+def shard(recipe: Recipe, options: Options = DEFAULTS) -> Report:
+    """Kept, captioned and split clips to a release."""
+    with _writing("shard", recipe, options) as (workspace, notes):
+        made = sharding.write_release(workspace, progress=options.progress)
+        notes.counts |= made.counts
+        notes.outputs.append(made.prefix)
+        notes.warnings += made.warnings
+    return notes.report()
+
+
+def verify(release: str, *, deep: bool = False) -> Report:
+    """Check a release folder or URL against its manifest; `deep` decodes every clip."""
+    notes = _Notes("release verify", release)
+    result = releasing.verify(release, deep=deep)
+    notes.ok = result.ok
+    notes.counts |= result.counts
+    notes.warnings += result.problems
+    return notes.report()
+
+
+def run(recipe: Recipe, options: Options = DEFAULTS) -> Report:
+    """The whole chain of a recipe; each step does only what is missing."""
+    if options.dry_run:
+        return _plan("run", recipe, options)
+    notes = _Notes("run", _root(recipe, options))
+    for step in (fetch, filter, catalog_build, shard):
+        report = step(recipe, options)
+        notes.counts |= report.counts
+        notes.reasons.update(report.reasons)
+        notes.outputs += report.outputs
+        notes.warnings += report.warnings
+        if not report.ok:
+            notes.ok = False
+            return notes.report()
+    release = notes.outputs[-1]
+    checked = verify(f"{notes.workspace.rstrip('/')}/{release}")
+    notes.ok = checked.ok
+    notes.warnings += checked.warnings
+    return notes.report()
+
+
+def status(recipe: Recipe, options: Options = DEFAULTS) -> Report:
+    """The funnel so far, with reasons."""
+    notes = _Notes("status", _root(recipe, options))
+    with _reading(recipe, options) as workspace:
+        _funnel(workspace, notes)
+    return notes.report()
+
+
+def _plan(command: str, recipe: Recipe, options: Options) -> Report:
+    """What a command would do: counts, and no write anywhere in the workspace."""
+    notes = _Notes(command, _root(recipe, options))
+    with tempfile.TemporaryDirectory(prefix="valor-data-plan-") as scratch:
+        with Workspace.open(recipe, scratch, write=True) as trial:
+            _list(trial, notes)
+            listed = trial.tables.count("clips")
+        notes.counts["listed"] = listed
+        notes.counts["to_fetch"] = listed
+    tables = Tables.open(notes.workspace)
+    if tables.count("clips"):
+        funnel, _ = tables.funnel(recipe.profile, recipe.rules_digest)
+        notes.counts["to_fetch"] = max(0, listed - funnel["fetched"] - funnel["unavailable"])
+        notes.counts["to_measure"] = funnel["fetched"] - funnel["measured"]
+    if options.limit is not None:
+        notes.counts["to_fetch"] = min(notes.counts["to_fetch"], options.limit)
+    return notes.report()
+
+
+def _list(workspace: Workspace, notes: _Notes) -> None:
+    lists = listing.list_segments(workspace)
+    notes.counts["duplicate"] = sum(one.duplicates for one in lists)
+    notes.counts["bad_rows"] = sum(one.bad_rows for one in lists)
+    for one in lists:
+        if one.bad_rows:
+            notes.warnings.append(
+                f"{one.name}: {one.bad_rows} of {one.rows} rows refused; see them with "
+                "catalog sql 'select line, reason, text from bad_rows'"
+            )
+
+
+def _run(stage: Stage, workspace: Workspace, options: Options) -> Tally:
+    return run_stage(
+        stage,
+        workspace,
+        engine=options.engine,
+        workers=options.workers,
+        limit=options.limit,
+        progress=options.progress,
+    )
+
+
+def _funnel(workspace: Workspace, notes: _Notes, *names: str) -> None:
+    counts, reasons = workspace.tables.funnel(workspace.recipe.profile, workspace.recipe.rules_digest)
+    notes.counts |= {name: counts[name] for name in names or counts}
+    if not names:
+        for stage_reasons in reasons.values():
+            notes.reasons.update(stage_reasons)
+
+
+def _root(recipe: Recipe, options: Options) -> str:
+    return options.workspace or recipe.workspace or f"./{recipe.name}"
+
+
+@contextmanager
+def _writing(command: str, recipe: Recipe, options: Options) -> Iterator[tuple[Workspace, _Notes]]:
+    notes = _Notes(command, _root(recipe, options))
+    with Workspace.open(recipe, notes.workspace, write=True, take_over=options.take_over) as workspace:
+        try:
+            yield workspace, notes
+        except BaseException:
+            notes.ok = False
+            raise
+        finally:
+            workspace.save_report(notes.report())
+
+
+@contextmanager
+def _reading(recipe: Recipe, options: Options) -> Iterator[Workspace]:
+    with Workspace.open(recipe, _root(recipe, options), write=False) as workspace:
+        yield workspace

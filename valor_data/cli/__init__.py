@@ -1,0 +1,51 @@
+"""The command line: each command parses, calls the function of the same name in `chain`, and prints.
+
+stdout is the result, stderr the log and the progress bar. Exit codes: 0 done; 1 a check failed, too
+many clips failed, or a fatal stop; 2 the user's input is wrong; 130 Ctrl-C.
+"""
+
+import os
+import sys
+
+import typer
+
+from valor_data.cli import annotate, catalog, fetch, filter, release, run, setup, shard
+from valor_data.errors import UserError, ValorDataError
+
+app = typer.Typer(
+    name="valor-data",
+    help="From a list of video segments to a released vision-audio-language dataset.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,  # importing rich would double the time of --help
+    pretty_exceptions_enable=False,
+)
+setup.add_to(app)
+fetch.add_to(app)
+filter.add_to(app)
+app.add_typer(annotate.app, name="annotate")
+app.add_typer(catalog.app, name="catalog")
+shard.add_to(app)
+app.add_typer(release.app, name="release")
+run.add_to(app)
+
+
+def main() -> None:
+    """Run one command and turn every expected error into one line and an exit code."""
+    try:
+        app()
+    except UserError as error:
+        _stop(str(error), 2)
+    except ValorDataError as error:
+        _stop(str(error), 1)
+    except KeyboardInterrupt:
+        _stop("stopped; what is done is kept, and the same command goes on from here", 130)
+    except BrokenPipeError:
+        # The reader of our stdout went away (`| head`): nothing is wrong, and nobody listens.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+
+
+def _stop(message: str, code: int) -> None:
+    print(f"valor-data: {message}", file=sys.stderr)
+    sys.exit(code)

@@ -1,0 +1,137 @@
+"""The sound of one clip, from one open and one decode in this process.
+
+Decoded frames go through libavfilter's `ebur128`, which weighs and gates them after EBU R128 and
+hands the very samples on in windows of 100 ms; peak, silence and clipping are counted on those.
+A process per clip would cost more than twice as much CPU. Parallel work takes processes, not
+threads: PyAV's threads fight over the interpreter.
+"""
+
+import math
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+from typing import NamedTuple
+
+import av
+import numpy as np
+from av.audio.frame import AudioFrame
+from av.audio.resampler import AudioResampler
+from av.audio.stream import AudioStream
+from av.filter import Graph
+
+from valor_data import signals
+from valor_data.errors import ItemError, Reason
+
+_BLOCK_MS = 400
+"""Shortest sound that has a loudness: one gating block of EBU R128."""
+_DRAIN_MS = 1000
+"""Sound held in the filter before its windows are taken: asking after every frame costs a fifth more."""
+_INTEGRATED = "lavfi.r128.I"
+
+
+class AudioNumbers(NamedTuple):
+    """Numbers of a clip's sound: the fields of `records.AudioMeasures`, defined there."""
+
+    has_audio: bool
+    duration_ms: int | None = None
+    loudness_lufs: float | None = None
+    sample_peak_dbfs: float | None = None
+    silent_share: float | None = None
+    clipped_share: float | None = None
+    channels: int | None = None
+    sample_rate: int | None = None
+    decode_errors: int = 0
+
+
+def measure_audio(path: Path) -> AudioNumbers:
+    """The numbers of a media file's first audio stream.
+
+    Packets that fail to decode are counted and passed over. Without an audio stream, or when no
+    frame of it decodes, `has_audio` is False and the numbers are None. At most about a second of
+    samples is held. Raises ItemError(CORRUPT) for a file that is no media file.
+    """
+    try:
+        # An absolute path cannot be taken for a protocol (`a:b.mp4`).
+        container = av.open(str(path.absolute()))
+    except FileNotFoundError:
+        raise
+    except av.error.FFmpegError as error:
+        raise ItemError(Reason.CORRUPT, error.strerror or str(error)) from error
+    with container:
+        stream = container.streams.best("audio")
+        if not isinstance(stream, AudioStream) or stream.codec_context is None:
+            return AudioNumbers(has_audio=False)
+        stream.codec_context.thread_count = 1
+        for other in container.streams:
+            if other is not stream:
+                other.discard = av.stream.Discard.all
+        decoder = _Decoder(stream)
+        meter = None
+        for frame in decoder:
+            meter = meter or _Meter(frame)
+            meter.add(frame)
+        if meter is None:
+            return AudioNumbers(has_audio=False, decode_errors=decoder.errors)
+        return meter.numbers(decoder.errors)
+
+
+class _Decoder:
+    """The frames of one stream; `errors` counts the packets that gave none because they are broken."""
+
+    def __init__(self, stream: AudioStream) -> None:
+        self._stream = stream
+        self.errors = 0
+
+    def __iter__(self) -> Iterator[AudioFrame]:
+        packets = self._stream.container.demux(self._stream)
+        while True:
+            try:
+                packet = next(packets, None)
+            except av.error.FFmpegError:  # the container breaks off: what came before it stands
+                self.errors += 1
+                packet = None
+            try:
+                # None drains the decoder; a demuxer that ends well sends its own empty packet.
+                yield from self._stream.codec_context.decode(packet)
+            except av.error.EOFError:
+                pass  # drained already
+            except av.error.FFmpegError:
+                self.errors += 1
+            if packet is None:
+                return
+
+
+class _Meter:
+    """A filter graph that reads the loudness, and the levels of the windows that leave it."""
+
+    def __init__(self, first: AudioFrame) -> None:
+        self._form = (first.format.name, first.layout, first.sample_rate)
+        self._channels = first.layout.nb_channels
+        self._rate = first.sample_rate
+        self._resampler: AudioResampler | None = None
+        self._graph = Graph()
+        self._graph.threads = 1
+        source = self._graph.add_abuffer(
+            format=first.format, layout=first.layout, sample_rate=self._rate, time_base=Fraction(1, self._rate)
+        )
+        # `metadata` cuts the sound into windows of 100 ms and writes the running loudness on them.
+        meter = self._graph.add("ebur128", "metadata=1:dualmono=1:framelog=quiet")
+        self._sink = self._graph.add("abuffersink")
+        self._graph.link_nodes(source, meter, self._sink)
+        self._graph.configure()
+        self._waiting = 0
+        self._samples = 0
+        self._levels: list[signals.Levels] = []
+        self._loudness: str | None = None
+
+    def add(self, frame: AudioFrame) -> None:
+        """Take one more frame."""
+        frame.pts = None  # jumps of a broken clock are no matter of loudness
+        try:
+            self._graph.push(frame)
+        except av.error.ArgumentError:  # the form changed on the way
+            for alike in self._alike(frame):
+                self._graph.push(alike)
+        self._waiting += frame.samples
+        if self._waiting * 1000 >= self._rate * _DRAIN_MS:
+            self._drain()

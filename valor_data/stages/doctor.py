@@ -1,0 +1,95 @@
+"""Is this machine fit? Each check says what it found and, where it fails, the one-line mend."""
+
+import importlib.util
+import shutil
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+from valor_data import resolve
+from valor_data.errors import ValorDataError
+from valor_data.media import ffmpeg
+from valor_data.store import Store
+
+_LEAST_FREE_GB = 10
+
+
+class Check(NamedTuple):
+    """One finding."""
+
+    name: str
+    state: str
+    """`ok`, `missing` (a need) or `optional` (a wish)."""
+    found: str
+    mend: str = ""
+
+
+def examine(workspace: str) -> list[Check]:
+    """Every check, in the order of the chain; none of them reaches the network but an object store."""
+    return [
+        _python(), _ffmpeg(), _ytdlp(), _javascript(), _workspace(workspace), _disk(workspace),
+        _extra("object stores", "s3fs", "s3"),
+        _extra("annotation", "label_studio_sdk", "annotate"),
+        _gpu(),
+    ]  # fmt: skip
+
+
+def _python() -> Check:
+    return Check("python", "ok", sys.version.split()[0])
+
+
+def _ffmpeg() -> Check:
+    mend = "pip install --force-reinstall imageio-ffmpeg"
+    try:
+        return Check("ffmpeg", "ok", ffmpeg.tool_versions())
+    except (ValorDataError, OSError, RuntimeError) as error:
+        return Check("ffmpeg", "missing", str(error), mend)
+
+
+def _ytdlp() -> Check:
+    return Check("yt-dlp", "ok", resolve.ytdlp_version())
+
+
+def _javascript() -> Check:
+    found = resolve.javascript_runtime()
+    if found:
+        return Check("javascript", "ok", found)
+    return Check("javascript", "missing", "YouTube needs a runtime", "pip install deno")
+
+
+def _workspace(root: str) -> Check:
+    try:
+        store = Store.open(root)
+        store.put_bytes("doctor.txt", b"valor-data doctor\n")
+        store.delete(["doctor.txt"])
+    except (ValorDataError, OSError) as error:
+        return Check("workspace", "missing", f"{root}: {error}", "give --workspace a place you can write")
+    return Check("workspace", "ok", f"{root} can be written")
+
+
+def _disk(root: str) -> Check:
+    if "://" in root:
+        return Check("disk", "ok", "the workspace lies in an object store")
+    place = Path(root).resolve()
+    while not place.exists():
+        place = place.parent
+    free = shutil.disk_usage(place).free / 1e9
+    state = "ok" if free >= _LEAST_FREE_GB else "missing"
+    return Check(
+        "disk",
+        state,
+        f"{free:.0f} GB free",
+        f"free at least {_LEAST_FREE_GB} GB; a 10 s clip takes about 1 MB",
+    )
+
+
+def _extra(name: str, module: str, extra: str) -> Check:
+    if importlib.util.find_spec(module):
+        return Check(name, "ok", module)
+    return Check(name, "optional", f"{module} is not installed", f"pip install 'valor-data[{extra}]'")
+
+
+def _gpu() -> Check:
+    if shutil.which("nvidia-smi"):
+        return Check("gpu", "ok", "nvidia-smi is there")
+    return Check("gpu", "optional", "none found", "only the trainer wants one")
