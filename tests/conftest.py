@@ -1,9 +1,11 @@
 """What every test may ask for."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from fakes.objectstore import object_store
 
 _DEFAULT_REAL = Path(__file__).parents[2] / "shared" / "data"
 
@@ -15,3 +17,10 @@ def real_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no real media: {folder} is missing; set VALOR_DATA_REAL")
     return folder
+
+
+@pytest.fixture
+def s3_root() -> Iterator[str]:
+    """`s3://<bucket>` of an empty object store on loopback; child processes find it by the environment."""
+    with object_store() as root:
+        yield root

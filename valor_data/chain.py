@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import pyarrow as pa
 
@@ -178,7 +178,10 @@ def catalog_build(recipe: Recipe, options: Options = DEFAULTS) -> Report:
     """Compact the tables and write `catalog.parquet`, one row a clip."""
     with _writing("catalog build", recipe, options) as (workspace, notes):
         workspace.tables.compact()
-        notes.counts["rows"] = workspace.tables.write_catalog(layout.CATALOG)
+        with tempfile.TemporaryDirectory(prefix="valor-data-") as scratch:
+            made = Path(scratch, layout.CATALOG)
+            notes.counts["rows"] = workspace.tables.write_catalog(made)
+            workspace.store.put_file(layout.CATALOG, made)
         notes.outputs.append(layout.CATALOG)
     return notes.report()
 
@@ -268,7 +271,7 @@ def _list(workspace: Workspace, notes: _Notes) -> None:
             )
 
 
-def _run(stage: Stage, workspace: Workspace, options: Options) -> Tally:
+def _run(stage: Stage[Any, Any], workspace: Workspace, options: Options) -> Tally:
     return run_stage(
         stage,
         workspace,

@@ -9,6 +9,7 @@ The class of an error is the runner's instruction:
     `- FatalError       stop now, keep all that is done (disk full, corrupt part); exit code 1
 """
 
+import re
 from enum import StrEnum
 
 
@@ -127,3 +128,31 @@ def clip_error(reason: Reason, message: str) -> ItemError | RetryableError:
     """The error whose class fits the reason's kind: what may work later is retryable."""
     final = reason.kind in (Kind.PERMANENT, Kind.OURS, Kind.LOGIN)
     return ItemError(reason, message) if final else RetryableError(reason, message)
+
+
+_ADDRESS = re.compile(r"\b[a-z][a-z0-9+.-]*://[^\s'\"<>]+", re.IGNORECASE)
+_IN_ADDRESS = (
+    (re.compile(r"(?<=://)[^/@]+@"), ""),
+    # Of a query only what names the video is kept: the rest may sign or identify.
+    (re.compile(r"(?<=[?&])(?!(?:v|id|list)=)[^&#]+(?:&(?!(?:v|id|list)=)[^&#]+)*"), "..."),
+    (re.compile(r"(?i)(/(?:l?sig|signature|token|key|auth)/)[^/]+"), r"\1..."),
+)
+_IN_TEXT = (
+    (re.compile(r"(?i)\b((?:set-)?cookie|(?:proxy-)?authorization)(\s*[:=]\s*)[^\r\n]+"), r"\1\2..."),
+    (re.compile(r"(?i)\b((?:po_?|access_|refresh_)?token|signature|password)(\s*=\s*)[^\s,;&]+"), r"\1\2..."),
+)
+
+
+def without_secrets(text: str) -> str:
+    """The text with signatures, cookies, passwords and tokens replaced by `...`; the rest word for word."""
+
+    def clean(match: re.Match[str]) -> str:
+        address = match[0]
+        for pattern, kept in _IN_ADDRESS:
+            address = pattern.sub(kept, address)
+        return address
+
+    text = _ADDRESS.sub(clean, text)
+    for pattern, kept in _IN_TEXT:
+        text = pattern.sub(kept, text)
+    return text

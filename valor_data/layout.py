@@ -10,22 +10,28 @@ Ids are taken apart from the right, for YouTube's ids contain `_` and may begin 
 import hashlib
 import json
 import re
+import uuid
 from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import parse_qs, unquote, urlsplit
 
-YOUTUBE_ID = re.compile(r"^[A-Za-z0-9_-]{11}$")
-_OWN_ID = re.compile(r"^[A-Za-z0-9_-]{1,64}$")  # 64 keeps every tar member name under USTAR's 100
-_CLIP_ID = re.compile(r"^([A-Za-z0-9_-]{1,64})_(\d{1,10})_(\d{1,10})$")
-_OFFICIAL_ID = re.compile(r"^(.+)_(\d+(?:\.\d+)?)_(\d+(?:\.\d+)?)$")
+# \Z, for $ also matches before a line end; ASCII, for \d also matches the digits of other scripts.
+YOUTUBE_ID = re.compile(r"^[A-Za-z0-9_-]{11}\Z")
+_OWN_ID = re.compile(r"^[A-Za-z0-9_-]{1,64}\Z")  # 64 keeps every tar member name under USTAR's 100
+_MS = r"(0|[1-9][0-9]{0,9})"  # one spelling of a number, so one clip id of a span
+_CLIP_ID = re.compile(rf"^([A-Za-z0-9_-]{{1,64}})_{_MS}_{_MS}\Z")
+_OFFICIAL_ID = re.compile(r"^(.+)_(\d+(?:\.\d+)?)_(\d+(?:\.\d+)?)\Z", re.ASCII)
+_LONGEST_S = 10_000_000
 _YOUTUBE_HOSTS = ("youtube.com", "youtube-nocookie.com")
 
 MANIFEST = "manifest.json"
 SHA256SUMS = "SHA256SUMS"
 CATALOG = "catalog.parquet"
 CARD = "README.md"
+TEMPORARY = ".tmp-"
+"""How the name of a file that is not whole yet begins; a killed writer leaves such files behind."""
 
 
 class Span(NamedTuple):
@@ -68,16 +74,23 @@ def parse_official_id(text: str) -> Span:
 
 def milliseconds(seconds: str | float) -> int:
     """Seconds, as a list writes them, to the nearest whole millisecond. Raises ValueError."""
-    value = float(seconds)
-    if not 0 <= value < 1e7:  # also refuses nan
+    try:
+        value_ms = float(seconds) * 1000
+    except (ValueError, OverflowError):
+        value_ms = -1.0
+    spelt = not isinstance(seconds, str) or "_" not in seconds  # Python reads 1_0 as ten
+    if not (spelt and 0 <= value_ms < _LONGEST_S * 1000 - 0.5):  # also refuses nan
         raise ValueError(f"{seconds!r} is no time in seconds between 0 and 10,000,000")
-    return round(value * 1000)
+    return round(value_ms)
 
 
 def youtube_id(url: str) -> str | None:
     """The YouTube id in an address, or None where it is no YouTube video."""
-    parts = urlsplit(url if "//" in url else f"//{url}")
-    host = (parts.hostname or "").lower()
+    try:
+        parts = urlsplit(url if "//" in url.split("?")[0] else f"//{url}")
+    except ValueError:  # such as http://[
+        return None
+    host = (parts.hostname or "").lower().removeprefix("www.")
     path = [p for p in parts.path.split("/") if p]
     found = None
     if host == "youtu.be":
@@ -120,20 +133,25 @@ def digest(value: object) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
+def objects_prefix(profile: str) -> str:
+    """Store prefix of a profile's media objects."""
+    return f"clips/{profile}/"
+
+
 def object_key(profile: str, clip: str) -> str:
     """Store key of a clip's media: `clips/<profile>/<2 hex>/<clip_id>.mp4`."""
     fan_out = hashlib.sha256(clip.encode()).hexdigest()[:2]
-    return f"clips/{profile}/{fan_out}/{clip}.mp4"
-
-
-def clip_of_object(key: str) -> str:
-    """The clip id in a media object's key."""
-    return key.rsplit("/", 1)[-1].removesuffix(".mp4")
+    return f"{objects_prefix(profile)}{fan_out}/{clip}.mp4"
 
 
 def table_prefix(table: str) -> str:
     """Store prefix of a table's parts and manifest."""
     return f"tables/{table}/"
+
+
+def temporary_name() -> str:
+    """A fresh file name that listings skip and the sweep removes."""
+    return f"{TEMPORARY}{uuid.uuid4().hex}"
 
 
 def run_key(run_id: str) -> str:

@@ -25,7 +25,9 @@ FORMS = (
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", strict=True, allow_inf_nan=False, use_attribute_docstrings=True
+    )
 
 
 class ListSpec(_Section):
@@ -106,6 +108,8 @@ class Rule(_Section):
     def _asks_something(self) -> Self:
         if self.min is None and self.max is None and self.equals is None:
             raise ValueError(f"rule on {self.metric!r} asks nothing: give min, max or equals")
+        if self.min is not None and self.max is not None and self.min > self.max:
+            raise ValueError(f"rule on {self.metric!r} keeps nothing: min {self.min:g} > max {self.max:g}")
         return self
 
 
@@ -210,21 +214,29 @@ def load(path: str) -> Recipe:
     """
     if path.startswith("-"):
         path = f"./{path}"
-    remote = "://" in path
-    if not remote and not Path(path).exists():
-        raise UserError(f"{path}: no such file. Give a recipe (.toml) or a segment list.")
-    if not remote and Path(path).is_dir():
-        raise UserError(f"{path} is a folder. Give a recipe (.toml) or a segment list.")
+    if "://" not in path:
+        _check_file(path)
     if not path.endswith(".toml"):
         name = re.sub(r"[^a-z0-9._-]+", "-", Path(path).name.lower().split(".")[0]).strip("-._")
         bare = Recipe(name=name[:63] or "dataset", segments=Segments(lists=(ListSpec(path=path),)))
         return _rooted(bare, path, folder=".")
     try:
-        text = Path(path).read_text(encoding="utf-8")
+        text = Path(path).read_text(encoding="utf-8-sig")
         raw = tomllib.loads(text)
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
         raise UserError(f"{path}: not readable as TOML: {error}") from error
     return _rooted(parse(raw, path), path, folder=str(Path(path).parent))
+
+
+def _check_file(path: str) -> None:
+    try:
+        exists, is_folder = Path(path).exists(), Path(path).is_dir()
+    except OSError as error:  # such as a name that is too long, or a folder that may not be entered
+        raise UserError(f"{path[:200]}: not readable: {error.strerror}. Check the path.") from error
+    if not exists:
+        raise UserError(f"{path}: no such file. Give a recipe (.toml) or a segment list.")
+    if is_folder:
+        raise UserError(f"{path} is a folder. Give a recipe (.toml) or a segment list.")
 
 
 def parse(raw: dict[str, Any], name: str) -> Recipe:

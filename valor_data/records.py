@@ -57,6 +57,8 @@ class Clip(Record):
     """Page or media address that yt-dlp resolves."""
     labels: Words = ()
     """Label names of the list (AudioSet display names where the list gives their ids)."""
+    licence: str | None = None
+    """Licence as the list claims it; nobody checked it."""
 
     @model_validator(mode="after")
     def _span_is_not_empty(self) -> Self:
@@ -80,6 +82,8 @@ class Segment(NamedTuple):
     captions: tuple[tuple[str, str], ...] = ()
     """(external_id, text); the id is empty where the list gives none."""
     split: str | None = None
+    licence: str | None = None
+    """Licence as the list claims it."""
 
 
 class SegmentList(Record):

@@ -52,7 +52,7 @@ def _arrow_type(name: str, kind: Any) -> pa.DataType:
 
 def json_schemas() -> dict[str, str]:
     """File name -> text of every JSON Schema in `schemas/`."""
-    models = {**TABLES, "report": Report}
+    models: dict[str, type[Record] | type[Report]] = {**TABLES, "report": Report}
     return {f"{table}.schema.json": _json_schema(table, model) for table, model in models.items()}
 
 

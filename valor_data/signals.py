@@ -5,6 +5,7 @@ overshoot). Levels are in dBFS: a sample of 1.0 is 0 dBFS, and so is the RMS of 
 square wave. Suffixes: C channels, T samples of one channel, W windows.
 """
 
+import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -40,12 +41,12 @@ class Levels(NamedTuple):
 
 def levels(samples: Samples) -> Levels:
     """The levels of one window of samples, of any shape and order of channels."""
-    flat = samples.reshape(-1)
+    flat: Samples = samples.reshape(-1)
     if not flat.size:
         return Levels(0, 0.0, 0.0, 0, True)
     # Not np.dot: BLAS starts threads for long vectors, and a worker owns one core.
     energy = float(np.einsum("i,i", flat, flat))
-    finite = bool(np.isfinite(energy))
+    finite = math.isfinite(energy)
     if not finite:
         flat = np.nan_to_num(flat, nan=0.0, posinf=0.0, neginf=0.0)
         energy = float(np.einsum("i,i", flat, flat))
@@ -55,8 +56,8 @@ def levels(samples: Samples) -> Levels:
 
 
 def dbfs(amplitude: float) -> float:
-    """A linear amplitude (peak or RMS, 1.0 = full scale) in dB, at least `FLOOR_DBFS`."""
-    return max(FLOOR_DBFS, 20 * float(np.log10(amplitude))) if amplitude > 0 else FLOOR_DBFS
+    """A linear amplitude (peak or RMS, 1.0 = full scale) in dB, to 0.001 dB, at least `FLOOR_DBFS`."""
+    return round(max(FLOOR_DBFS, 20 * math.log10(amplitude)), 3) if amplitude > 0 else FLOOR_DBFS
 
 
 def sample_peak_dbfs(levels_W: Sequence[Levels]) -> float | None:

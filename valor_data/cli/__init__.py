@@ -31,9 +31,14 @@ run.add_to(app)
 
 
 def main() -> None:
+    """The console script."""
+    guarded(app)
+
+
+def guarded(commands: typer.Typer) -> None:
     """Run one command and turn every expected error into one line and an exit code."""
     try:
-        app()
+        commands()
     except UserError as error:
         _stop(str(error), 2)
     except ValorDataError as error:

@@ -17,6 +17,7 @@ import numpy as np
 from av.audio.frame import AudioFrame
 from av.audio.resampler import AudioResampler
 from av.audio.stream import AudioStream
+from av.container import InputContainer
 from av.filter import Graph
 
 from valor_data import signals
@@ -58,14 +59,14 @@ def measure_audio(path: Path) -> AudioNumbers:
     except av.error.FFmpegError as error:
         raise ItemError(Reason.CORRUPT, error.strerror or str(error)) from error
     with container:
-        stream = container.streams.best("audio")
-        if not isinstance(stream, AudioStream) or stream.codec_context is None:
+        stream = next(iter(container.streams.audio), None)
+        if stream is None or stream.codec_context is None:  # no stream, or no decoder for it
             return AudioNumbers(has_audio=False)
         stream.codec_context.thread_count = 1
         for other in container.streams:
             if other is not stream:
                 other.discard = av.stream.Discard.all
-        decoder = _Decoder(stream)
+        decoder = _Decoder(container, stream)
         meter = None
         for frame in decoder:
             meter = meter or _Meter(frame)
@@ -78,12 +79,13 @@ def measure_audio(path: Path) -> AudioNumbers:
 class _Decoder:
     """The frames of one stream; `errors` counts the packets that gave none because they are broken."""
 
-    def __init__(self, stream: AudioStream) -> None:
+    def __init__(self, container: InputContainer, stream: AudioStream) -> None:
+        self._container = container
         self._stream = stream
         self.errors = 0
 
     def __iter__(self) -> Iterator[AudioFrame]:
-        packets = self._stream.container.demux(self._stream)
+        packets = self._container.demux(self._stream)
         while True:
             try:
                 packet = next(packets, None)
@@ -112,7 +114,10 @@ class _Meter:
         self._graph = Graph()
         self._graph.threads = 1
         source = self._graph.add_abuffer(
-            format=first.format, layout=first.layout, sample_rate=self._rate, time_base=Fraction(1, self._rate)
+            format=first.format,
+            layout=first.layout,
+            sample_rate=self._rate,
+            time_base=Fraction(1, self._rate),
         )
         # `metadata` cuts the sound into windows of 100 ms and writes the running loudness on them.
         meter = self._graph.add("ebur128", "metadata=1:dualmono=1:framelog=quiet")
@@ -122,7 +127,7 @@ class _Meter:
         self._waiting = 0
         self._samples = 0
         self._levels: list[signals.Levels] = []
-        self._loudness: str | None = None
+        self._last: AudioFrame | None = None
 
     def add(self, frame: AudioFrame) -> None:
         """Take one more frame."""
@@ -135,3 +140,60 @@ class _Meter:
         self._waiting += frame.samples
         if self._waiting * 1000 >= self._rate * _DRAIN_MS:
             self._drain()
+
+    def numbers(self, decode_errors: int) -> AudioNumbers:
+        """The numbers of all frames so far; the end of the sound."""
+        for alike in self._resampler.resample(None) if self._resampler else ():
+            self._graph.push(alike)
+        self._graph.push(None)
+        self._drain()
+        return AudioNumbers(
+            has_audio=True,
+            duration_ms=round(self._samples * 1000 / self._rate),
+            loudness_lufs=self._integrated(),
+            sample_peak_dbfs=signals.sample_peak_dbfs(self._levels),
+            silent_share=signals.silent_share(self._levels),
+            clipped_share=signals.clipped_share(self._levels),
+            channels=self._channels,
+            sample_rate=self._rate,
+            decode_errors=decode_errors,
+        )
+
+    def _alike(self, frame: AudioFrame) -> Iterator[AudioFrame]:
+        """The frame in the form of the first one, and what an older resampler still held."""
+        resampler = self._resampler
+        try:
+            if resampler is None:
+                raise ValueError
+            yield from resampler.resample(frame)
+        except ValueError:  # not the form it was made for
+            yield from resampler.resample(None) if resampler else ()
+            form, layout, rate = self._form
+            self._resampler = AudioResampler(format=form, layout=layout, rate=rate)
+            yield from self._resampler.resample(frame)
+
+    def _drain(self) -> None:
+        """Take the levels of the windows that are ready; their samples are let go."""
+        self._waiting = 0
+        while True:
+            try:
+                window = self._sink.pull()
+            except (av.error.BlockingIOError, av.error.EOFError):
+                return
+            assert isinstance(window, AudioFrame)
+            count = window.samples * self._channels
+            self._levels.append(
+                signals.levels(np.frombuffer(memoryview(window.planes[0]), np.float64, count))
+            )
+            self._samples += window.samples
+            if window.samples == self._rate // 10:  # a shorter rest at the end carries no loudness
+                self._last = window
+
+    def _integrated(self) -> float | None:
+        """The last running value, which is that of the whole; None where it is not defined."""
+        if self._last is None or self._samples * 1000 < self._rate * _BLOCK_MS:
+            return None
+        if not all(window.finite for window in self._levels):  # the filter's memory is spoilt from there on
+            return None
+        value = float(self._last.metadata[_INTEGRATED])
+        return value if math.isfinite(value) else None

@@ -33,7 +33,7 @@ def decide(workspace: Workspace) -> Decision:
     verdicts = rules.decide(columns(measured), recipe.rules, measured.num_rows)
     table = pa.table(
         {
-            "clip_id": measured["clip_id"],
+            "clip_id": measured["clip_id"].combine_chunks(),
             "kept": pa.array(verdicts.kept),
             "reason": pa.array(verdicts.reason, pa.string()),
             "detail": pa.array(verdicts.detail, pa.string()),

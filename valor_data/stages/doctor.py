@@ -47,7 +47,7 @@ def _ffmpeg() -> Check:
 
 
 def _ytdlp() -> Check:
-    return Check("yt-dlp", "ok", resolve.ytdlp_version())
+    return Check("yt-dlp", "ok", resolve.VERSION)
 
 
 def _javascript() -> Check:

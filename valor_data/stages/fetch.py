@@ -44,7 +44,7 @@ class FetchStage:
     def todo(self, workspace: Workspace) -> tuple[int, Iterator[Task[Clip]]]:
         """Clips without a final outcome of this profile, by video."""
         count, videos = workspace.tables.unfetched(self.name, self.attempts)
-        return count, (Task.of(clips) for clips in videos)
+        return count, (_task(clips) for clips in videos)
 
     @contextmanager
     def open_worker(self) -> Iterator[Callable[[Sequence[Clip]], Iterable[Done[Fetched]]]]:
@@ -58,11 +58,16 @@ class FetchStage:
         workspace.tables.append([value.media for value in values])
 
 
+def _task(clips: Sequence[tuple[Clip, int]]) -> Task[Clip]:
+    return Task(tuple(clip for clip, _ in clips), {clip.clip_id: tries for clip, tries in clips})
+
+
 def sweep(workspace: Workspace) -> int:
     """Remove what a killed run left: temporary files, and media objects that no row names."""
+    profile = workspace.recipe.profile
     removed = workspace.store.sweep_temporary()
-    named = workspace.tables.existing_objects()
-    orphans = [key for key in workspace.store.list("clips/") if key not in named]
+    named = set(workspace.tables.existing_objects(profile))
+    orphans = [key for key in workspace.store.list(layout.objects_prefix(profile)) if key not in named]
     workspace.store.delete(orphans)
     return removed + len(orphans)
 

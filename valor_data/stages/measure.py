@@ -33,7 +33,7 @@ class AudioStage:
         """Media without a row, or whose bytes changed since."""
         table = AudioMeasures.table
         count, media = workspace.tables.unmeasured(self._profile, table, AUDIO, self.name, self.attempts)
-        return count, (Task.of([row]) for row in media)
+        return count, (Task((row,), {row.clip_id: tries}) for row, tries in media)
 
     @contextmanager
     def open_worker(self) -> Iterator[Callable[[Sequence[Media]], Iterable[Done[AudioMeasures]]]]:

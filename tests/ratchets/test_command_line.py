@@ -1,0 +1,58 @@
+"""What the command line promises: its options, its speed, its manners."""
+
+import subprocess
+import sys
+import time
+
+import typer.main
+
+from tests.ratchets.generate import commands
+from valor_data.cli import app
+
+SHARED = {"--workspace", "--workers", "--engine", "--limit", "--dry-run", "--json", "--take-over", "--help"}
+OWN = {
+    "init": {"--recipe"},
+    "filter": {"--decide-only", "--explain"},
+    "annotate import": {"--author", "--language"},
+    "catalog sql": {"--csv", "--out"},
+    "release verify": {"--deep"},
+}
+HEAVY = ["pyarrow", "duckdb", "av", "yt_dlp", "webdataset", "pandas", "fsspec", "numpy", "pydantic", "rich"]
+
+
+def _command(words: list[str]) -> typer.main.TyperCommand:
+    found = typer.main.get_command(app)
+    for word in words:
+        found = found.commands[word]  # type: ignore[attr-defined]
+    return found  # type: ignore[return-value]
+
+
+def test_the_list_of_options_is_frozen() -> None:
+    """A new option needs a reason that no recipe key serves; then change this list."""
+    for words in commands():
+        options = {opt for param in _command(words).params for opt in param.opts if opt.startswith("-")}
+        assert options - SHARED == OWN.get(" ".join(words), set()), words
+
+
+def test_every_command_explains_itself_with_an_example() -> None:
+    for words in commands():
+        help_text = _command(words).help or ""
+        assert "Example: valor-data " + " ".join(words) in help_text, words
+        for param in _command(words).params:
+            assert param.name == "help" or getattr(param, "help", ""), (words, param.name)
+
+
+def test_help_imports_nothing_heavy() -> None:
+    code = f"import sys, valor_data.cli; print([m for m in {HEAVY!r} if m in sys.modules])"
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert shown.stdout.strip() == "[]"
+
+
+def test_help_takes_less_than_300_ms() -> None:
+    def once() -> float:
+        start = time.perf_counter()
+        subprocess.run([sys.executable, "-m", "valor_data", "--help"], capture_output=True, check=True)
+        return time.perf_counter() - start
+
+    once()  # warm the file cache and the compiled modules
+    assert min(once() for _ in range(5)) < 0.3

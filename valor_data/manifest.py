@@ -1,0 +1,109 @@
+"""What a release says: `manifest.json`, and the facts of one clip in JSON and as a catalog row.
+
+The facts of a clip are one flat dict: identity, span, labels, split, captions, and the numbers of its
+media and measures under the names that the tables and the rules use. A shard holds them as canonical
+JSON, `catalog.parquet` as a row. Nothing here holds a clock, a host or a path of a workspace, so that
+the same inputs give the same bytes.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict
+
+from valor_data import layout
+from valor_data.records import Sha256
+
+EXTRA_COLUMNS = ("caption", "shard", "shard_index")
+"""Columns of the catalog beside the facts: first caption, and where the clip stands."""
+
+Facts = dict[str, Any]
+SplitName = Literal["train", "val", "test"]
+SPLITS: tuple[SplitName, ...] = ("train", "val", "test")
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True)
+
+
+class FileEntry(_Part):
+    """One file of a release."""
+
+    path: str
+    """Relative to the release."""
+    sha256: Sha256
+    bytes: int
+
+
+class ShardEntry(FileEntry):
+    """One shard of a release."""
+
+    split: SplitName
+    samples: int
+
+
+class Manifest(_Part):
+    """`manifest.json`: written last, so a folder that has one is complete."""
+
+    format: Literal[1] = 1
+    """Version of this form."""
+    name: str
+    version: str
+    title: str
+    licence: str
+    payload: Literal["video"]
+    """Members of a sample: `video` is mp4, json, txt."""
+    counts: dict[str, int]
+    """clips, videos, captions, without_caption, shards, bytes (of the shards)."""
+    splits: dict[SplitName, dict[str, int]]
+    """Split -> the same counts."""
+    shards: tuple[ShardEntry, ...]
+    files: tuple[FileEntry, ...]
+    """Every other file but the manifest itself."""
+    content_sha256: Sha256
+    """Digest over path and sha256 of every shard and of the catalog: same content, same digest."""
+    plan_sha256: Sha256
+    """Digest over all that was to be written: facts, captions, media, order, cut and card."""
+    recipe_sha256: Sha256
+    schema_sha256: Sha256
+    profile: str
+    rules_digest: str
+    tool: str
+    """Program and version."""
+
+    def render(self) -> bytes:
+        """The bytes of `manifest.json`."""
+        return f"{json.dumps(self.model_dump(), indent=2, sort_keys=True, ensure_ascii=False)}\n".encode()
+
+    @classmethod
+    def parse(cls, data: bytes) -> Self:
+        """From the bytes of `manifest.json`. Raises ValueError."""
+        return cls.model_validate_json(data)
+
+
+def content_digest(files: Sequence[FileEntry]) -> str:
+    """Digest of a release's content, from its shards and its catalog."""
+    return layout.digest(sorted([file.path, file.sha256] for file in files))
+
+
+def sums(files: Sequence[FileEntry]) -> str:
+    """The text of `SHA256SUMS`, as `sha256sum -c` reads it, for all files but itself and the manifest."""
+    return "".join(f"{file.sha256}  {file.path}\n" for file in sorted(files, key=lambda file: file.path))
+
+
+def to_json(facts: Facts) -> bytes:
+    """The `.json` member: keys sorted, UTF-8. Raises ValueError for a number that is not finite."""
+    text = json.dumps(facts, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return text.encode()
+
+
+def first_caption(facts: Facts) -> str | None:
+    """The text of the `.txt` member; None where the clip has no caption."""
+    captions = facts["captions"]
+    return str(captions[0]["text"]) if captions else None
+
+
+def from_row(row: Mapping[str, Any]) -> Facts:
+    """The facts in a row of the catalog."""
+    return {name: value for name, value in row.items() if name not in EXTRA_COLUMNS}

@@ -1,0 +1,120 @@
+"""The ffmpeg binary of the wheel: where it is, which it is, and running it without leftovers.
+
+A run has its own process group, its own time limit, and ends with this process however that ends.
+"""
+
+import contextlib
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from typing import NamedTuple
+
+import av
+import imageio_ffmpeg
+
+from valor_data.errors import UserError
+
+_MEND = "pip install --force-reinstall imageio-ffmpeg"
+_LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
+_PR_SET_PDEATHSIG = 1
+_INTERRUPTED = 255
+"""ffmpeg's exit code after SIGINT, when all that it wrote is in order."""
+_LINES_KEPT = 400
+"""Lines of log kept from each end: a broken file can complain about every packet."""
+
+
+class Run(NamedTuple):
+    """How a run of ffmpeg ended."""
+
+    code: int
+    log: tuple[str, ...]
+    """Lines of its stderr; the middle of a long log is left out."""
+    timed_out: bool
+
+
+@lru_cache(maxsize=1)
+def ffmpeg_path() -> str:
+    """Path of the ffmpeg binary. Raises UserError with the mend when there is none."""
+    try:
+        return str(imageio_ffmpeg.get_ffmpeg_exe())
+    except RuntimeError as error:
+        raise UserError(f"no ffmpeg binary in this Python: {_MEND}") from error
+
+
+@lru_cache(maxsize=1)
+def tool_versions() -> str:
+    """Versions of what shapes the bytes of a clip, such as `ffmpeg@n9.0.2 av@18.1.0`."""
+    answer = subprocess.run([ffmpeg_path(), "-version"], capture_output=True, text=True, check=True)
+    version = answer.stdout.split()[2]
+    return f"ffmpeg@{version} av@{av.__version__}"
+
+
+def run(
+    arguments: Sequence[str],
+    seconds_limit: float,
+    watch: Callable[[str], float | None] = lambda line: None,
+) -> Run:
+    """Run ffmpeg to its end, or to the limit of wall-clock seconds.
+
+    `watch` sees each line of the log; a number from it ends the run, in order and with exit code 0,
+    that many seconds later. No process is left behind: it is killed at the limit and on any exception.
+    """
+    parent = os.getpid()
+    process = subprocess.Popen(
+        [ffmpeg_path(), "-hide_banner", "-nostdin", "-nostats", *arguments],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        encoding="utf-8",
+        errors="replace",
+        process_group=0,  # Ctrl-C reaches this process, which then ends the run itself
+        preexec_fn=(lambda: _die_with(parent)) if _LIBC else None,
+    )
+    late = threading.Event()
+
+    def expire() -> None:
+        late.set()
+        _signal(process, signal.SIGKILL)
+
+    timers = [threading.Timer(seconds_limit, expire)]
+    timers[0].start()
+    head: list[str] = []
+    tail: list[str] = []
+    try:
+        assert process.stderr
+        for line in process.stderr:
+            (head if len(head) < _LINES_KEPT else tail).append(line.rstrip())
+            del tail[:-_LINES_KEPT]
+            wait_s = watch(line.rstrip())
+            if wait_s is not None and len(timers) == 1:
+                timers.append(threading.Timer(wait_s, _signal, (process, signal.SIGINT)))
+                timers[1].start()
+        code = process.wait()
+    finally:
+        for timer in timers:
+            timer.cancel()
+        _signal(process, signal.SIGKILL)
+        process.wait()
+        if process.stderr:
+            process.stderr.close()
+    interrupted = len(timers) > 1 and code == _INTERRUPTED
+    return Run(0 if interrupted else code, (*head, *tail), late.is_set())
+
+
+def _die_with(parent: int) -> None:
+    """In the child: ask Linux for SIGKILL when the starting thread ends, however it ends."""
+    assert _LIBC
+    _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:  # it ended before the request
+        os._exit(1)
+
+
+def _signal(process: subprocess.Popen[str], number: signal.Signals) -> None:
+    if process.poll() is None:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, number)

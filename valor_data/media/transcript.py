@@ -1,0 +1,124 @@
+"""What a run of ffmpeg says about its inputs, and what its per-frame statistics say about its output."""
+
+import math
+import re
+from collections.abc import Sequence
+from fractions import Fraction
+from pathlib import Path
+from typing import NamedTuple
+
+FRAME_FORMAT = "{n} {ni} {pts} {tb} {ptsi} {tbi}"
+"""For `-stats_enc_pre_fmt`: what `first_frames` reads."""
+
+_INPUT = re.compile(r"^Input #(\d+), ([\w,]+), from")
+_START = re.compile(r"^  Duration: .*?, start: (-?[\d.]+)")
+_STREAM = re.compile(r"^\s+Stream #(\d+):(\d+).*?: (Video|Audio): (.*)$")
+_MAPPED = re.compile(r"^\s+Stream #(\d+):(\d+) -> #0:(\d+) ")
+_OWN_START = re.compile(r", start (-?[\d.]+)")
+_FPS = re.compile(r", ([\d.]+)(k?) fps")
+_DECODED = re.compile(r"Input stream #(\d+):(\d+) \(video\):.*?; (\d+) frames decoded; (\d+) decode errors")
+
+
+class StreamLine(NamedTuple):
+    """One stream of one input."""
+
+    input: int
+    number: int
+    kind: str
+    """`Video` or `Audio`."""
+    start_s: float
+    fps: float | None
+    cover: bool
+    """A picture that belongs to the file, not to its time."""
+    text: str
+
+
+class Transcript(NamedTuple):
+    """The log of one run, read."""
+
+    formats: tuple[str, ...]
+    """Demuxer of each input, such as `hls`."""
+    starts_s: tuple[float, ...]
+    """Start of each input's clock."""
+    streams: tuple[StreamLine, ...]
+    picture: StreamLine | None
+    """The stream that the picture is made of."""
+    sound: StreamLine | None
+    decoded: int
+    """Frames of the picture that were decoded."""
+
+
+def transcript(log: Sequence[str]) -> Transcript:
+    """Reads a log at level `verbose`, whole or as far as it has come."""
+    formats: list[str] = []
+    starts: list[float] = []
+    streams: list[StreamLine] = []
+    chosen: list[tuple[int, int]] = []
+    decoded: dict[tuple[int, int], int] = {}
+    inside = True  # of the part on inputs; outputs look alike
+    for line in log:
+        if match := _INPUT.match(line):
+            formats.append(match[2])
+            starts.append(0.0)
+        elif line.startswith(("Output #", "Stream mapping:")):
+            inside = False
+        elif inside and starts and (match := _START.match(line)):
+            starts[-1] = float(match[1])
+        elif inside and starts and (match := _STREAM.match(line)):
+            streams.append(_stream(match, starts[-1]))
+        elif match := _MAPPED.match(line):
+            chosen.append((int(match[1]), int(match[2])))
+        elif match := _DECODED.search(line):
+            decoded[int(match[1]), int(match[2])] = int(match[3])
+    used = [stream for stream in streams if (stream.input, stream.number) in chosen]
+    picture = next((s for s in used if s.kind == "Video" and not s.cover), None)
+    sound = next((s for s in used if s.kind == "Audio"), None)
+    count = decoded.get((picture.input, picture.number), 0) if picture else 0
+    return Transcript(tuple(formats), tuple(starts), tuple(streams), picture, sound, count)
+
+
+def _stream(match: re.Match[str], clock_start_s: float) -> StreamLine:
+    text = match[4]
+    start = _OWN_START.search(text)
+    fps = _FPS.search(text)
+    return StreamLine(
+        int(match[1]),
+        int(match[2]),
+        match[3],
+        # ffmpeg leaves out a start that equals 0 only, never one that equals the input's.
+        float(start[1]) if start else 0.0,
+        float(fps[1]) * (1000 if fps[2] else 1) if fps else None,
+        "(attached pic)" in text,
+        text,
+    )
+
+
+class Frames(NamedTuple):
+    """What `-stats_enc_pre` wrote for one stream."""
+
+    shown: int
+    source_ms: tuple[float, ...]
+    """Source time, on ffmpeg's clock after its seek, of the first frames (at most two)."""
+    decoded_before: int
+    """Frames of the input that came before the first of these."""
+    first_ms: float
+    """Clip time of the first."""
+    last_ms: float
+    """Clip time of the last."""
+
+
+def frames_of(stats: Path) -> Frames:
+    """The per-frame statistics of one stream, written with `FRAME_FORMAT`."""
+    lines = stats.read_text().split("\n") if stats.exists() else []
+    rows = [line.split() for line in lines if line]
+    if not rows:
+        return Frames(0, (), 0, 0.0, 0.0)
+    source = tuple(_ms(row[4], row[5]) for row in rows[:2])
+    times = [_ms(row[2], row[3]) for row in (rows[0], rows[-1])]
+    return Frames(len(rows), source, int(rows[0][1]), times[0], times[1])
+
+
+def _ms(count: str, base: str) -> float:
+    if "-9223372036854775808" in count or base == "0/1":  # a filter made this frame
+        return math.nan
+    return float(int(count) * Fraction(base) * 1000)

@@ -1,0 +1,10 @@
+"""Kept, captioned, split clips to a release.
+
+plan    the facts of every clip, and which clip goes where
+card    README.md of the release
+write   shards, catalog, card, sums, and the manifest last; resumable, the same bytes each time
+"""
+
+from valor_data.stages.shard.write import ReleaseResult, write_release
+
+__all__ = ["ReleaseResult", "write_release"]

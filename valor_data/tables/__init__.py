@@ -1,0 +1,145 @@
+"""The tables of a workspace: Parquet parts as truth, DuckDB to ask them. The only SQL of the project.
+
+parts       which files are in force; how a part comes to be
+views       the latest row of each key, as SQL written from the records; `views.sql` over them
+engine      a DuckDB connection over the parts, for one query
+compaction  many parts become one
+staging     a segment list on its way into `clips`, `splits`, `captions`
+todo        what is missing or stale
+queries     what deciding, sharding and reporting ask
+sandbox     the user's SELECT
+"""
+
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager
+from typing import TypeVar
+
+import pandas as pd
+import pyarrow as pa
+
+from valor_data.records import TABLES, Clip, Media, Record
+from valor_data.schema import arrow_schema
+from valor_data.tables import compaction, queries, sandbox, staging, todo, typed
+from valor_data.tables.engine import Connection, Engine
+from valor_data.tables.parts import Parts
+from valor_data.tables.staging import CaptionCounts, MergeCounts, SegmentStaging
+from valor_data.tables.views import catalog_sql
+
+__all__ = ["CaptionCounts", "MergeCounts", "SegmentStaging", "Tables", "catalog_sql"]
+
+R = TypeVar("R", bound=Record)
+
+
+class Tables:
+    """The tables under one root. May be used from several threads; one process writes at a time.
+
+    Every query reads the latest row of each key. Faults: FatalError for a full disk, a corrupt part
+    (named, with the mend), or too little memory.
+    """
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._engine = Engine(parts)
+
+    @classmethod
+    def open(cls, root: str) -> "Tables":
+        """The tables under a folder or fsspec URL; touches neither disk nor network."""
+        return cls(Parts(root))
+
+    def append(self, rows: Iterable[Record]) -> int:
+        """Save rows of one table as one part and stamp them; their number. Of rows with the same key
+        the last counts. No row, no part."""
+        listed = list(rows)
+        if not listed:
+            return 0
+        record = type(listed[0])
+        if any(type(row) is not record for row in listed):
+            raise ValueError("one append takes rows of one table")
+        return self.append_arrow(record.table, typed.as_table(record, listed))
+
+    def append_arrow(self, table: str, rows: pa.Table) -> int:
+        """The same for an Arrow table with the record's columns in any order; `made_at_us` is filled in."""
+        record = TABLES[table]
+        rows = rows.drop_columns(["made_at_us"]) if "made_at_us" in rows.column_names else rows
+        rows = typed.last_of_each(rows, record.key)
+        with self._parts.writing(table, arrow_schema(record)) as part:
+            part.write(rows)
+        return part.rows
+
+    def rows(self, record: type[R], **equals: object) -> Iterator[R]:
+        """Typed rows by key, streamed; with `column=value` only those that have it."""
+        unknown = [name for name in equals if name not in record.model_fields]
+        if unknown:
+            raise ValueError(f"{record.table} has no column {unknown[0]!r}")
+        where = " AND ".join(f"{name} IS NOT DISTINCT FROM ${name}" for name in equals) or "true"
+        sql = f"FROM {record.table} WHERE {where} ORDER BY {', '.join(record.key)}"
+        return typed.records(record, self._engine.stream([record.table], sql, equals or None))
+
+    def read(self, table: str) -> pd.DataFrame:
+        """A whole table, by key."""
+        sql = f"FROM {table} ORDER BY {', '.join(TABLES[table].key)}"
+
+        def work(con: Connection) -> pd.DataFrame:
+            frame: pd.DataFrame = con.sql(sql).df()
+            return frame
+
+        return self._engine.run([table], work)
+
+    def count(self, table: str) -> int:
+        """Number of keys in a table."""
+
+        def work(con: Connection) -> int:
+            ((count,),) = con.execute(f"SELECT count(*) FROM {table}").fetchall()
+            return int(count)
+
+        return self._engine.run([table], work)
+
+    def compact(self) -> None:
+        """Make one part of many where it is worth it. A crash anywhere in it loses and doubles nothing."""
+        compaction.compact(self._parts, self._engine)
+
+    def segment_staging(self) -> AbstractContextManager[SegmentStaging]:
+        """A place to gather one segment list (`add`) and to write what it adds (`merge`)."""
+        return staging.segment_staging(self._engine)
+
+    def unfetched(self, stage: str, max_attempts: int) -> tuple[int, Iterator[list[tuple[Clip, int]]]]:
+        """See `todo.unfetched`."""
+        return todo.unfetched(self._engine, stage, max_attempts)
+
+    def unmeasured(
+        self, profile: str, measure_table: str, made_by: str, stage: str, max_attempts: int
+    ) -> tuple[int, Iterator[tuple[Media, int]]]:
+        """See `todo.unmeasured`."""
+        return todo.unmeasured(self._engine, profile, measure_table, made_by, stage, max_attempts)
+
+    def measured(self, profile: str) -> pa.Table:
+        """See `queries.measured`."""
+        return queries.measured(self._engine, profile)
+
+    def save_verdicts(self, verdicts: pa.Table, rules_digest: str, made_by: str) -> int:
+        """See `queries.save_verdicts`."""
+        return queries.save_verdicts(self._engine, verdicts, rules_digest, made_by)
+
+    def funnel(
+        self, profile: str, rules_digest: str, checkers: int = 1, max_rejects: int = 0
+    ) -> tuple[dict[str, int], dict[str, dict[str, int]]]:
+        """See `queries.funnel`."""
+        return queries.funnel(self._engine, profile, rules_digest, checkers, max_rejects)
+
+    def releasable(
+        self, profile: str, rules_digest: str, checkers: int, max_rejects: int, require_caption: bool
+    ) -> Iterator[pa.RecordBatch]:
+        """See `queries.releasable`."""
+        return queries.releasable(self._engine, profile, rules_digest, checkers, max_rejects, require_caption)
+
+    def existing_objects(self) -> set[str]:
+        """See `queries.existing_objects`."""
+        return queries.existing_objects(self._engine)
+
+    def write_catalog(self, key: str) -> int:
+        """See `queries.write_catalog`."""
+        return queries.write_catalog(self._parts, self._engine, key)
+
+    def sql(self, query: str) -> pa.Table:
+        """The user's SELECT over the views. Raises UserError in one line; see `sandbox`."""
+        return sandbox.select(self._parts, self._engine, query)

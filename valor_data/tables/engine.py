@@ -1,0 +1,194 @@
+"""DuckDB over the parts in force: one connection a query, in memory, with a limit and room to spill.
+
+A part may vanish between listing and reading, when another process compacts; the query then runs
+again on a fresh listing.
+"""
+
+import os
+import re
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from valor_data import layout
+from valor_data.errors import FatalError, ValorDataError
+from valor_data.records import TABLES
+from valor_data.schema import arrow_schema
+from valor_data.tables import views
+from valor_data.tables.parts import ROW_GROUP, Parts
+
+MEMORY = "1GB"
+"""What a query may hold in memory; beyond it DuckDB spills to a temporary folder."""
+_THREADS = min(4, os.cpu_count() or 1)
+_RETRIES = 8
+_BATCH = 16_384
+
+T = TypeVar("T")
+Connection = duckdb.DuckDBPyConnection
+Params = Sequence[object] | Mapping[str, object] | None
+Live = Mapping[str, list[str]]
+"""Names of the parts in force, by table."""
+
+
+class Engine:
+    """Runs SQL over the tables of one root. Holds no connection: it may be used from any thread."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+
+    def run(
+        self,
+        tables: Sequence[str],
+        work: Callable[[Connection], T],
+        bind: Callable[[Connection, Live], None] | None = None,
+    ) -> T:
+        """What `work` makes of a connection that knows the given tables and, with all, the views.
+
+        `bind` makes the `<table>_rows` of the tables with parts; by default DuckDB reads the files.
+        Raises FatalError that names a corrupt part, or says that memory or disk ran out.
+        """
+        con, result, _ = self._attempt(tables, work, bind or self._bind)
+        con.close()
+        return result
+
+    def stream(self, tables: Sequence[str], sql: str, params: Params = None) -> Iterator[pa.RecordBatch]:
+        """The rows of one SELECT, batch by batch."""
+        _, batches = self.prepared_stream(tables, lambda con: None, sql, params)
+        return batches
+
+    def prepared_stream(
+        self, tables: Sequence[str], prepare: Callable[[Connection], T], sql: str, params: Params = None
+    ) -> tuple[T, Iterator[pa.RecordBatch]]:
+        """`prepare` on a connection, at once; then the rows of one SELECT on it, as they are asked for."""
+
+        def work(con: Connection) -> tuple[T, pa.RecordBatchReader, pa.RecordBatch | None]:
+            prepared = prepare(con)
+            reader = con.sql(sql, params=params).to_arrow_reader(_BATCH)
+            return prepared, reader, next(iter(reader), None)
+
+        con, (prepared, reader, first), live = self._attempt(tables, work, self._bind)
+        return prepared, self._drained(con, reader, first, live)
+
+    def write(self, con: Connection, table: str, sql: str, params: Params = None) -> int:
+        """Append the rows of a SELECT to a table as one part; their number."""
+        reader = con.sql(sql, params=params).to_arrow_reader(ROW_GROUP)
+        with self._parts.writing(table, arrow_schema(TABLES[table])) as part:
+            for batch in reader:
+                part.write(batch)
+        return part.rows
+
+    def _drained(
+        self, con: Connection, reader: pa.RecordBatchReader, first: pa.RecordBatch | None, live: Live
+    ) -> Iterator[pa.RecordBatch]:
+        try:
+            if first is not None:
+                yield first
+            yield from reader
+        except (duckdb.Error, pa.ArrowException) as error:
+            raise self._explained(live, error) from error
+        finally:
+            reader.close()
+            con.close()
+
+    def _attempt(
+        self,
+        tables: Sequence[str],
+        work: Callable[[Connection], T],
+        bind: Callable[[Connection, Live], None],
+    ) -> tuple[Connection, T, Live]:
+        for _ in range(_RETRIES):
+            live = {table: self._parts.live(table) for table in tables}
+            con = connect()
+            try:
+                bind(con, live)
+                _define_views(con, tables)
+                return con, work(con), live
+            except (duckdb.Error, pa.ArrowException, OSError) as error:
+                con.close()
+                if self._unchanged(live):
+                    raise self._explained(live, error) from error
+            except BaseException:
+                con.close()
+                raise
+        raise FatalError(
+            f"{self._parts.root}: the tables change while they are read; run the command again when "
+            "the other run has ended"
+        )
+
+    def _bind(self, con: Connection, live: Live) -> None:
+        if not self._parts.is_local:
+            con.register_filesystem(self._parts.filesystem)
+        for table, names in live.items():
+            if names:
+                listed = ", ".join(quoted(self._parts.address(table, name)) for name in names)
+                con.execute(
+                    f"CREATE VIEW {table}_rows AS FROM read_parquet([{listed}], union_by_name = true)"
+                )
+
+    def _unchanged(self, live: Live) -> bool:
+        return all(set(names) <= set(self._parts.live(table)) for table, names in live.items())
+
+    def _explained(self, live: Live, error: Exception) -> Exception:
+        if isinstance(error, ValorDataError):
+            return error
+        if isinstance(error, duckdb.OutOfMemoryException):
+            told = str(error).splitlines()[0]
+            return FatalError(f"tables: {told}; free memory, or space in {tempfile.gettempdir()}")
+        for table, names in live.items():
+            for name in names:
+                fault = self._fault(table, name)
+                if fault:
+                    where = self._parts.address(table, name)
+                    return FatalError(
+                        f"{where}: corrupt part ({fault}); restore it from a backup, or delete it and "
+                        "run the commands that made it again"
+                    )
+        return error
+
+    def _fault(self, table: str, name: str) -> str:
+        try:
+            with self._parts.filesystem.open(self._parts.path(table, name), "rb") as file:
+                parquet = pq.ParquetFile(file)
+                for group in range(parquet.num_row_groups):
+                    parquet.read_row_group(group)
+        except (pa.ArrowException, OSError) as error:
+            return str(error).splitlines()[0]
+        return ""
+
+
+def connect(memory: str = MEMORY) -> Connection:
+    """A fresh in-memory DuckDB that fetches no extension and cleans up what it spills."""
+    spill = Path(tempfile.gettempdir()) / f"valor-data-{layout.temporary_name().removeprefix('.')}"
+    return duckdb.connect(
+        ":memory:",
+        config={
+            "threads": _THREADS,
+            "memory_limit": memory,
+            "temp_directory": str(spill),
+            "preserve_insertion_order": False,
+            "autoinstall_known_extensions": False,
+            "autoload_known_extensions": False,
+            "allow_community_extensions": False,
+            "python_enable_replacements": False,
+        },
+    )
+
+
+def _define_views(con: Connection, tables: Sequence[str]) -> None:
+    """Create the view of each table over its `<table>_rows`; the hand-written ones where all are known."""
+    for table in tables:
+        con.execute(views.rows_view(TABLES[table]))
+        con.execute(views.latest_view(TABLES[table]))
+    if set(tables) == set(TABLES):
+        con.execute(views.hand_written())
+
+
+def quoted(path: str) -> str:
+    """A path as a SQL string that DuckDB's globbing takes literally."""
+    escaped = re.sub(r"([*?\[])", r"[\1]", path)
+    return "'" + escaped.replace("'", "''") + "'"

@@ -1,0 +1,146 @@
+"""What deciding, sharding and reporting ask of the tables."""
+
+from collections.abc import Iterator
+
+import pyarrow as pa
+
+from valor_data.records import TABLES
+from valor_data.tables.engine import Connection, Engine
+from valor_data.tables.parts import ROW_GROUP, Parts
+
+_MEASURES = ("audio_measures",)
+"""Tables of measures. A later one is one more name here; its columns join by clip_id."""
+_KEYS = ("clip_id", "media_sha256", "made_by", "made_at_us")
+
+
+def measured(engine: Engine, profile: str) -> pa.Table:
+    """`clip_id` and every measure of the current bytes of each clip that any measurer has seen."""
+    names = ", ".join(column for column, _ in _measure_columns())
+    sql = f"SELECT m.clip_id, {names} FROM media AS m {_measure_joins()} WHERE {_seen()} ORDER BY m.clip_id"
+
+    def work(con: Connection) -> pa.Table:
+        table: pa.Table = con.sql(sql, params={"profile": profile}).to_arrow_table()
+        return table
+
+    return engine.run(list(TABLES), work)
+
+
+def save_verdicts(engine: Engine, verdicts: pa.Table, rules_digest: str, made_by: str) -> int:
+    """Write those verdicts (`clip_id, kept, reason, detail`) that differ from the standing; their number."""
+    sql = """
+        SELECT n.clip_id, $digest AS rules_digest, n.kept, n.reason, n.detail, $made_by AS made_by
+        FROM given AS n
+        LEFT JOIN verdicts AS v ON v.clip_id = n.clip_id AND v.rules_digest = $digest
+        WHERE (v.kept, v.reason, v.detail) IS DISTINCT FROM (n.kept, n.reason, n.detail)
+        """
+
+    def work(con: Connection) -> int:
+        con.register("given", verdicts)
+        return engine.write(con, "verdicts", sql, {"digest": rules_digest, "made_by": made_by})
+
+    return engine.run(["verdicts"], work)
+
+
+def funnel(
+    engine: Engine, profile: str, rules_digest: str, checkers: int, max_rejects: int
+) -> tuple[dict[str, int], dict[str, dict[str, int]]]:
+    """Counts by the funnel's names, and for each stage its reasons with numbers of clips, most first."""
+
+    def work(con: Connection) -> tuple[dict[str, int], dict[str, dict[str, int]]]:
+        sql = "FROM funnel_of(?, ?, ?, ?)"
+        (counts,) = (
+            con.sql(sql, params=[profile, rules_digest, checkers, max_rejects]).to_arrow_table().to_pylist()
+        )
+        sql = "SELECT stage, reason, sum(clips)::BIGINT AS clips FROM reasons_of(?, ?) GROUP BY ALL"
+        rows = con.execute(f"{sql} ORDER BY clips DESC, reason", [profile, rules_digest]).fetchall()
+        reasons: dict[str, dict[str, int]] = {"fetch": {}, "audio": {}, "filter": {}}
+        for stage, reason, clips in rows:
+            reasons.setdefault(stage, {})[reason] = clips
+        return counts, reasons
+
+    return engine.run(list(TABLES), work)
+
+
+def releasable(
+    engine: Engine,
+    profile: str,
+    rules_digest: str,
+    checkers: int,
+    max_rejects: int,
+    require_caption: bool,
+) -> Iterator[pa.RecordBatch]:
+    """One row per kept clip, by clip_id: columns of clip and media, `measures` (a struct), `split` and
+    `split_made_by` (null where none is set), `captions` (a list of structs by caption_id)."""
+    packed = ", ".join(f"{name} := {column}" for column, name in _measure_columns())
+    sql = f"""
+        WITH told AS (
+            SELECT clip_id, list(struct_pack(
+                caption_id := caption_id, text := text, author := author, origin := origin,
+                language := language, modalities_seen := modalities_seen) ORDER BY caption_id) AS captions
+            FROM captions_accepted($checkers, $max_rejects) GROUP BY clip_id
+        )
+        SELECT
+            c.* EXCLUDE (made_by, made_at_us), m.* EXCLUDE (clip_id, made_by, made_at_us),
+            struct_pack({packed}) AS measures,
+            s.split, s.made_by AS split_made_by, coalesce(t.captions, []) AS captions
+        FROM verdicts AS v
+        JOIN clips AS c USING (clip_id)
+        JOIN media AS m USING (clip_id)
+        {_measure_joins()}
+        LEFT JOIN splits AS s USING (clip_id)
+        LEFT JOIN told AS t USING (clip_id)
+        WHERE v.kept AND v.rules_digest = $rules_digest AND m.profile = $profile
+          AND (t.clip_id IS NOT NULL OR NOT $require_caption)
+        ORDER BY c.clip_id
+        """
+    params = {
+        "profile": profile,
+        "rules_digest": rules_digest,
+        "checkers": checkers,
+        "max_rejects": max_rejects,
+        "require_caption": require_caption,
+    }
+    return engine.stream(list(TABLES), sql, params)
+
+
+def existing_objects(engine: Engine) -> set[str]:
+    """Keys of the objects that a row of `media` names."""
+    batches = engine.stream(["media"], "SELECT DISTINCT object_key FROM media_rows")
+    return {str(key) for batch in batches for key in batch["object_key"].to_pylist()}
+
+
+def write_catalog(parts: Parts, engine: Engine, key: str) -> int:
+    """Write the view `catalog`, one row a clip by clip_id, as the object `key`; its rows."""
+
+    def work(con: Connection) -> int:
+        return parts.put_rows(key, con.sql("FROM catalog ORDER BY clip_id").to_arrow_reader(ROW_GROUP))
+
+    return engine.run(list(TABLES), work)
+
+
+def _measure_columns() -> list[tuple[str, str]]:
+    """(`<table>.<column>`, name) of every measure."""
+    return [
+        (f"{table}_now.{name}", name)
+        for table in _MEASURES
+        for name in TABLES[table].model_fields
+        if name not in _KEYS
+    ]
+
+
+def _measure_joins() -> str:
+    """Joins of the newest version's measures, of the very bytes in `media AS m`."""
+    return "\n".join(
+        f"""LEFT JOIN (
+            FROM {table}
+            QUALIFY row_number() OVER (
+                PARTITION BY clip_id, media_sha256
+                ORDER BY measurer_version(made_by) DESC, made_at_us DESC) = 1
+        ) AS {table}_now ON {table}_now.clip_id = m.clip_id AND {table}_now.media_sha256 = m.sha256"""
+        for table in _MEASURES
+    )
+
+
+def _seen() -> str:
+    seen = " OR ".join(f"{table}_now.clip_id IS NOT NULL" for table in _MEASURES)
+    return f"m.profile = $profile AND ({seen})"

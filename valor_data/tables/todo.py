@@ -1,0 +1,65 @@
+"""What is missing or stale: the items of fetching and of measuring."""
+
+from collections.abc import Iterator
+from itertools import groupby
+
+from valor_data.records import Clip, Media
+from valor_data.tables.engine import Connection, Engine
+from valor_data.tables.typed import records_with_attempts
+
+# A clip's identity and span never change, so that any of its rows says where it belongs.
+_UNFETCHED = """
+CREATE TEMP TABLE todo AS
+WITH done AS (
+    SELECT clip_id, max_by(status, made_at_us) AS status, max_by(attempts, made_at_us) AS attempts
+    FROM outcomes_rows WHERE stage = $stage GROUP BY clip_id
+)
+SELECT c.*, coalesce(d.attempts, 0) AS attempts
+FROM clips AS c LEFT JOIN done AS d USING (clip_id)
+WHERE d.clip_id IS NULL OR (d.status = 'failed' AND d.attempts < $max_attempts)
+"""
+
+_UNMEASURED = """
+CREATE TEMP TABLE todo AS
+SELECT m.*, CASE WHEN o.status = 'failed' THEN o.attempts ELSE 0 END AS attempts
+FROM media AS m
+ANTI JOIN {measures} AS a ON a.clip_id = m.clip_id AND a.media_sha256 = m.sha256 AND a.made_by = $made_by
+LEFT JOIN outcomes AS o
+    ON o.stage = $stage AND o.clip_id = m.clip_id AND o.made_at_us > m.made_at_us
+WHERE m.profile = $profile
+  AND NOT coalesce(o.status = 'rejected' OR (o.status = 'failed' AND o.attempts >= $max_attempts), false)
+"""
+
+
+def unfetched(engine: Engine, stage: str, max_attempts: int) -> tuple[int, Iterator[list[tuple[Clip, int]]]]:
+    """Clips that the stage has not seen, or that failed in it fewer than `max_attempts` times: their
+    number, and by video all clips of it in one list, each with its attempts so far."""
+    params = {"stage": stage, "max_attempts": max_attempts}
+    count, batches = engine.prepared_stream(
+        ["clips", "outcomes"],
+        lambda con: _todo(con, _UNFETCHED, params),
+        "FROM todo ORDER BY video_id, start_ms, end_ms",
+    )
+    items = records_with_attempts(Clip, batches)
+    by_video = groupby(items, key=lambda item: item[0].video_id)
+    return count, (list(clips) for _, clips in by_video)
+
+
+def unmeasured(
+    engine: Engine, profile: str, measure_table: str, made_by: str, stage: str, max_attempts: int
+) -> tuple[int, Iterator[tuple[Media, int]]]:
+    """Media of a profile whose very bytes `made_by` has not measured, and whose outcome of the stage,
+    where it is newer than they, is not final: their number, and each with its attempts so far."""
+    params = {"profile": profile, "made_by": made_by, "stage": stage, "max_attempts": max_attempts}
+    sql = _UNMEASURED.format(measures=measure_table)
+    count, batches = engine.prepared_stream(
+        ["media", "outcomes", measure_table],
+        lambda con: _todo(con, sql, params),
+        "FROM todo ORDER BY clip_id",
+    )
+    return count, records_with_attempts(Media, batches)
+
+
+def _todo(con: Connection, sql: str, params: dict[str, object]) -> int:
+    ((count,),) = con.execute(sql, params).fetchall()
+    return int(count)

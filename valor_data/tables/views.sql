@@ -1,0 +1,113 @@
+-- Views over the tables' views. A macro is a view that takes parameters.
+
+-- `audio@12` -> 12.
+CREATE MACRO measurer_version(made_by) AS
+coalesce(try_cast(regexp_extract(made_by, '@([0-9]+)$', 1) AS BIGINT), 0);
+
+-- The newest encoding of each clip, of whatever profile.
+CREATE VIEW newest_media AS
+FROM media QUALIFY row_number() OVER (PARTITION BY clip_id ORDER BY made_at_us DESC, profile) = 1;
+
+-- How the newest try to fetch each clip ended.
+CREATE VIEW newest_fetches AS
+FROM outcomes WHERE starts_with(stage, 'fetch/')
+QUALIFY row_number() OVER (PARTITION BY clip_id ORDER BY made_at_us DESC, stage) = 1;
+
+-- The newest verdict on each clip, by whatever rules.
+CREATE VIEW newest_verdicts AS
+FROM verdicts QUALIFY row_number() OVER (PARTITION BY clip_id ORDER BY made_at_us DESC, rules_digest) = 1;
+
+-- Numbers of each clip's sound, measured on the very bytes of its newest encoding.
+CREATE VIEW current_audio AS
+SELECT a.* FROM audio_measures AS a
+JOIN newest_media AS m ON m.clip_id = a.clip_id AND m.sha256 = a.media_sha256
+QUALIFY row_number() OVER (PARTITION BY a.clip_id ORDER BY measurer_version(a.made_by) DESC, a.made_at_us DESC) = 1;
+
+-- Captions that a release may hold: imported ones, and our annotators' once enough checkers have
+-- seen them and few enough said no (a fix is a yes). Never a model's, never a deleted one.
+CREATE MACRO captions_accepted(checkers, max_rejects) AS TABLE
+SELECT c.*
+FROM captions AS c
+LEFT JOIN (
+    SELECT caption_id, count(*) AS reviews, count(*) FILTER (WHERE decision = 'reject') AS rejects
+    FROM reviews GROUP BY caption_id
+) AS r USING (caption_id)
+WHERE NOT c.deleted
+  AND (c.origin = 'imported'
+       OR (c.origin = 'human' AND coalesce(r.reviews, 0) >= checkers AND coalesce(r.rejects, 0) <= max_rejects));
+
+-- The same by a recipe's defaults: one checker, no rejection.
+CREATE VIEW releasable_captions AS
+FROM captions_accepted(1, 0);
+
+-- The funnel of one profile and one set of rules, in one row.
+CREATE MACRO funnel_of(of_profile, of_rules, checkers, max_rejects) AS TABLE
+WITH
+own_media AS (FROM media WHERE profile = of_profile),
+own_fetches AS (FROM outcomes WHERE stage = 'fetch/' || of_profile),
+judged AS (FROM verdicts SEMI JOIN own_media USING (clip_id) WHERE rules_digest = of_rules),
+accepted AS (FROM captions_accepted(checkers, max_rejects))
+SELECT
+    (SELECT coalesce(sum(rows), 0)::BIGINT FROM lists) AS listed,
+    (SELECT coalesce(sum(duplicates), 0)::BIGINT FROM lists) AS duplicate,
+    (SELECT coalesce(sum(bad_rows), 0)::BIGINT FROM lists) AS bad_rows,
+    (SELECT count(*) FROM own_media) AS fetched,
+    (SELECT count(*) FROM own_fetches WHERE status = 'failed') AS failed,
+    (SELECT count(*) FROM own_fetches WHERE status = 'rejected') AS unavailable,
+    (SELECT count(DISTINCT a.clip_id) FROM audio_measures AS a
+     JOIN own_media AS m ON m.clip_id = a.clip_id AND m.sha256 = a.media_sha256) AS measured,
+    (SELECT count(*) FROM judged WHERE kept) AS kept,
+    (SELECT count(*) FROM judged WHERE NOT kept) AS rejected,
+    (SELECT count(*) FROM judged SEMI JOIN accepted USING (clip_id) WHERE kept) AS captioned,
+    (SELECT count(*) FROM accepted) AS accepted,
+    (SELECT coalesce(max_by(clips, made_at_us), 0)::BIGINT FROM releases) AS released;
+
+-- Why clips are not there, for one profile and one set of rules.
+CREATE MACRO reasons_of(of_profile, of_rules) AS TABLE
+SELECT
+    split_part(split_part(stage, '/', 1), '@', 1) AS stage, status, coalesce(reason, 'unknown') AS reason,
+    count(DISTINCT clip_id) AS clips
+FROM outcomes
+WHERE status <> 'ok' AND split_part(stage, '/', 2) = of_profile
+GROUP BY ALL
+UNION ALL
+SELECT 'filter', 'rejected', reason, count(*)
+FROM verdicts SEMI JOIN media ON media.clip_id = verdicts.clip_id AND media.profile = of_profile
+WHERE rules_digest = of_rules AND NOT kept
+GROUP BY reason;
+
+-- The funnel of what was worked on last.
+CREATE VIEW funnel AS
+FROM funnel_of(
+    (SELECT max_by(split_part(stage, '/', 2), made_at_us) FROM newest_fetches),
+    (SELECT max_by(rules_digest, made_at_us) FROM verdicts), 1, 0);
+
+CREATE VIEW reasons AS
+FROM reasons_of(
+    (SELECT max_by(split_part(stage, '/', 2), made_at_us) FROM newest_fetches),
+    (SELECT max_by(rules_digest, made_at_us) FROM verdicts));
+
+-- One row a clip with all that is known of it.
+CREATE VIEW catalog AS
+WITH told AS (
+    SELECT clip_id, min_by(text, caption_id) AS caption, count(*) AS captions
+    FROM releasable_captions GROUP BY clip_id
+)
+SELECT
+    c.clip_id, c.source, c.video_id, c.start_ms, c.end_ms, c.url, c.labels, c.licence,
+    s.split,
+    t.caption, coalesce(t.captions, 0) AS captions,
+    v.kept, v.reason AS verdict_reason, v.detail AS verdict_detail,
+    f.status AS fetch_status, f.reason AS fetch_reason, f.message AS fetch_message,
+    m.* EXCLUDE (clip_id, made_by, made_at_us),
+    a.* EXCLUDE (clip_id, made_by, made_at_us, media_sha256, duration_ms, channels, sample_rate),
+    a.duration_ms AS audio_duration_ms,
+    d.title, d.channel_id, d.upload_date, d.licence AS platform_licence, d.duration_ms AS video_duration_ms
+FROM clips AS c
+LEFT JOIN newest_media AS m USING (clip_id)
+LEFT JOIN newest_fetches AS f USING (clip_id)
+LEFT JOIN current_audio AS a USING (clip_id)
+LEFT JOIN newest_verdicts AS v USING (clip_id)
+LEFT JOIN splits AS s USING (clip_id)
+LEFT JOIN told AS t USING (clip_id)
+LEFT JOIN videos AS d USING (video_id);
