@@ -26,6 +26,7 @@ from valor_data.stages import fetch as fetching
 from valor_data.stages import importing, listing, measure
 from valor_data.stages import release as releasing
 from valor_data.stages import shard as sharding
+from valor_data.store import Store
 from valor_data.tables import Tables
 from valor_data.workspace import Workspace
 
@@ -50,6 +51,17 @@ class Options(NamedTuple):
 DEFAULTS = Options()
 
 
+_FUNNEL = (
+    "listed", "duplicate", "bad_rows", "to_fetch", "fetched", "failed", "unavailable", "to_measure",
+    "measured", "kept", "rejected", "captioned", "accepted", "released", "retracted",
+)  # fmt: skip
+
+
+def _funnel_place(name: str) -> int:
+    """Counts are told in the order of the funnel; what is not of it comes after."""
+    return _FUNNEL.index(name) if name in _FUNNEL else len(_FUNNEL)
+
+
 class _Notes:
     """What a command gathers on its way to a Report."""
 
@@ -62,16 +74,16 @@ class _Notes:
         self.outputs: list[str] = []
         self.warnings: list[str] = []
 
-    def tally(self, done: str, tally: Tally, max_fault_share: float) -> None:
-        self.counts[done] = tally.ok
-        self.counts["failed"] = self.counts.get("failed", 0) + tally.failed
+    def tally(self, tally: Tally, max_fault_share: float) -> None:
+        """What a stage did in this run: the new ones, their reasons, and whether too many failed."""
+        self.counts["new"] = tally.ok
         self.reasons.update(tally.reasons)
         self.warnings += [f"unknown fault: {message}" for message in tally.unknown]
         if tally.fault_share > max_fault_share:
             self.ok = False
             self.warnings.append(
-                f"{tally.failed} of {tally.done} clips failed, more than max_fault_share = {max_fault_share:g}; "
-                "what is done is kept, and the same command tries the failed ones again"
+                f"{tally.failed} of {tally.done} clips failed, more than max_fault_share = "
+                f"{max_fault_share:g}; what is done is kept, and the same command tries the failed ones again"
             )
 
     def report(self) -> Report:
@@ -79,7 +91,7 @@ class _Notes:
             command=self.command,
             ok=self.ok,
             workspace=self.workspace,
-            counts=self.counts,
+            counts={name: self.counts[name] for name in sorted(self.counts, key=_funnel_place)},
             reasons=dict(self.reasons.most_common()),
             seconds=round(time.monotonic() - self.started, 3),
             outputs=tuple(self.outputs),
@@ -121,8 +133,8 @@ def fetch(recipe: Recipe, options: Options = DEFAULTS) -> Report:
         if workspace.unclean:
             fetching.sweep(workspace)
         stage = fetching.FetchStage(recipe, workspace.root)
-        notes.tally("fetched", _run(stage, workspace, options), recipe.max_fault_share)
-        _funnel(workspace, notes, "listed", "fetched", "unavailable")
+        notes.tally(_run(stage, workspace, options), recipe.max_fault_share)
+        _funnel(workspace, notes, "listed", "fetched", "failed", "unavailable")
     return notes.report()
 
 
@@ -133,7 +145,7 @@ def filter(recipe: Recipe, options: Options = DEFAULTS, *, decide_only: bool = F
     with _writing("filter", recipe, options) as (workspace, notes):
         if not decide_only:
             stage = measure.AudioStage(recipe, workspace.root)
-            notes.tally("measured", _run(stage, workspace, options), recipe.max_fault_share)
+            notes.tally(_run(stage, workspace, options), recipe.max_fault_share)
         decision = deciding.decide(workspace)
         if decision.measured == 0:
             raise UserError(f"{workspace.root}: no clip to judge; run 'valor-data fetch' first")
@@ -166,8 +178,8 @@ def import_captions(recipe: Recipe, options: Options = DEFAULTS, *, spec: ListSp
             notes.warnings += [f"{Path(one.path).name}:{row}" for row in imported.bad_rows[:20]]
             if imported.unknown_clips:
                 notes.warnings.append(
-                    f"{Path(one.path).name}: {imported.unknown_clips} clips are in no list of this workspace; "
-                    "their captions stay out"
+                    f"{Path(one.path).name}: {imported.unknown_clips} clips are in no list of this "
+                    "workspace; their captions stay out"
                 )
         notes.counts |= {"new_captions": captions, "unknown_clips": unknown, "bad_rows": bad}
         _funnel(workspace, notes, "captioned", "accepted")
@@ -178,16 +190,18 @@ def catalog_build(recipe: Recipe, options: Options = DEFAULTS) -> Report:
     """Compact the tables and write `catalog.parquet`, one row a clip."""
     with _writing("catalog build", recipe, options) as (workspace, notes):
         workspace.tables.compact()
-        with tempfile.TemporaryDirectory(prefix="valor-data-") as scratch:
-            made = Path(scratch, layout.CATALOG)
-            notes.counts["rows"] = workspace.tables.write_catalog(made)
-            workspace.store.put_file(layout.CATALOG, made)
+        notes.counts["rows"] = workspace.tables.write_catalog(layout.CATALOG)
         notes.outputs.append(layout.CATALOG)
     return notes.report()
 
 
 def sql(query: str, workspace: str) -> pa.Table:
-    """One SELECT over the catalog's views; it can read nothing else and write nothing."""
+    """One SELECT over the catalog's views; it can read nothing else and write nothing.
+
+    Raises UserError where no workspace is, and for a query that is refused or wrong.
+    """
+    if not any(Store.open(workspace).list(layout.TABLES)):
+        raise UserError(f"{workspace}: no workspace there; name one with --workspace")
     return Tables.open(workspace).sql(query)
 
 
@@ -218,17 +232,18 @@ def run(recipe: Recipe, options: Options = DEFAULTS) -> Report:
     notes = _Notes("run", _root(recipe, options))
     for step in (fetch, filter, catalog_build, shard):
         report = step(recipe, options)
-        notes.counts |= report.counts
-        notes.reasons.update(report.reasons)
         notes.outputs += report.outputs
         notes.warnings += report.warnings
         if not report.ok:
             notes.ok = False
-            return notes.report()
-    release = notes.outputs[-1]
-    checked = verify(f"{notes.workspace.rstrip('/')}/{release}")
-    notes.ok = checked.ok
-    notes.warnings += checked.warnings
+            break
+    else:
+        checked = verify(f"{notes.workspace.rstrip('/')}/{notes.outputs[-1]}")
+        notes.ok = checked.ok
+        notes.warnings += checked.warnings
+    standing = status(recipe, options)
+    notes.counts |= standing.counts
+    notes.reasons.update(standing.reasons)
     return notes.report()
 
 

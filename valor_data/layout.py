@@ -26,6 +26,8 @@ _OFFICIAL_ID = re.compile(r"^(.+)_(\d+(?:\.\d+)?)_(\d+(?:\.\d+)?)\Z", re.ASCII)
 _LONGEST_S = 10_000_000
 _YOUTUBE_HOSTS = ("youtube.com", "youtube-nocookie.com")
 
+OBJECTS = "clips/"
+TABLES = "tables/"
 MANIFEST = "manifest.json"
 SHA256SUMS = "SHA256SUMS"
 CATALOG = "catalog.parquet"
@@ -133,20 +135,15 @@ def digest(value: object) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def objects_prefix(profile: str) -> str:
-    """Store prefix of a profile's media objects."""
-    return f"clips/{profile}/"
-
-
 def object_key(profile: str, clip: str) -> str:
     """Store key of a clip's media: `clips/<profile>/<2 hex>/<clip_id>.mp4`."""
     fan_out = hashlib.sha256(clip.encode()).hexdigest()[:2]
-    return f"{objects_prefix(profile)}{fan_out}/{clip}.mp4"
+    return f"{OBJECTS}{profile}/{fan_out}/{clip}.mp4"
 
 
 def table_prefix(table: str) -> str:
     """Store prefix of a table's parts and manifest."""
-    return f"tables/{table}/"
+    return f"{TABLES}{table}/"
 
 
 def temporary_name() -> str:

@@ -73,13 +73,25 @@ class Manifest(_Part):
     """Program and version."""
 
     def render(self) -> bytes:
-        """The bytes of `manifest.json`."""
-        return f"{json.dumps(self.model_dump(), indent=2, sort_keys=True, ensure_ascii=False)}\n".encode()
+        """The bytes of `manifest.json`, which end in a digest over all else in it."""
+        said = self.model_dump(mode="json")
+        said["sha256_of_the_rest"] = layout.digest(said)
+        return f"{json.dumps(said, indent=2, sort_keys=True, ensure_ascii=False)}\n".encode()
 
     @classmethod
     def parse(cls, data: bytes) -> Self:
-        """From the bytes of `manifest.json`. Raises ValueError."""
-        return cls.model_validate_json(data)
+        """From the bytes of `manifest.json`. Raises ValueError, also when one of them was changed."""
+        try:
+            said = json.loads(data)
+        except RecursionError as error:
+            raise ValueError(str(error)) from None
+        if not isinstance(said, dict):
+            raise ValueError("no JSON object")
+        said.pop("sha256_of_the_rest", None)
+        made = cls.model_validate_json(json.dumps(said))
+        if made.render() != data:
+            raise ValueError("its digest does not fit: it was changed")
+        return made
 
 
 def content_digest(files: Sequence[FileEntry]) -> str:

@@ -172,6 +172,7 @@ def read_samples(file: Readable, name: str, needs: Collection[str] = ()) -> Iter
     members = _Members(tariterators.tar_file_expander([{"url": name, "stream": stream}]))
     keys: set[str] = set()
     samples = tariterators.group_by_keys(members)
+    checked = False
     while True:
         try:
             raw = next(samples, None)
@@ -180,10 +181,11 @@ def read_samples(file: Readable, name: str, needs: Collection[str] = ()) -> Iter
         except Exception as error:  # tarfile and webdataset raise whatever the broken bytes lead to
             words = str(error.args[0] if error.args else error).split(" @ ")[0]
             raise FatalError(f"{name}: not a readable tar: {words}") from None
-        # What a broken tar ends with is half a sample.
-        fault = stream.fault_after(members.end) if members.ended else None
-        if fault:
-            raise FatalError(f"{name}: {fault}")
+        if members.ended and not checked:  # before its last sample: a broken tar ends with half a one
+            checked = True
+            fault = stream.fault_after(members.end)
+            if fault:
+                raise FatalError(f"{name}: {fault}")
         if raw is None:
             return
         key = raw["__key__"]

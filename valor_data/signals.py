@@ -23,6 +23,8 @@ SILENT_DBFS = -60.0
 CLIPPED = 0.999
 """Absolute sample values from here on count as clipped."""
 
+_BLAS_SAMPLES = 8192
+
 
 class Levels(NamedTuple):
     """What one window of samples amounts to."""
@@ -44,15 +46,20 @@ def levels(samples: Samples) -> Levels:
     flat: Samples = samples.reshape(-1)
     if not flat.size:
         return Levels(0, 0.0, 0.0, 0, True)
-    # Not np.dot: BLAS starts threads for long vectors, and a worker owns one core.
-    energy = float(np.einsum("i,i", flat, flat))
+    energy = _energy(flat)
     finite = math.isfinite(energy)
     if not finite:
         flat = np.nan_to_num(flat, nan=0.0, posinf=0.0, neginf=0.0)
-        energy = float(np.einsum("i,i", flat, flat))
+        energy = _energy(flat)
     peak = float(max(flat.max(), -flat.min()))
     clipped = int(np.count_nonzero(np.abs(flat) >= CLIPPED)) if peak >= CLIPPED else 0
     return Levels(flat.size, peak, energy / flat.size, clipped, finite)
+
+
+def _energy(flat: Samples) -> float:
+    """Sum of squares. In parts: BLAS starts threads for long vectors, and a worker owns one core."""
+    parts = (flat[start : start + _BLAS_SAMPLES] for start in range(0, flat.size, _BLAS_SAMPLES))
+    return float(sum(np.dot(part, part) for part in parts))
 
 
 def dbfs(amplitude: float) -> float:

@@ -108,35 +108,36 @@ def test_the_time_limit_counts_from_the_start_of_the_task(tmp_path: Path) -> Non
     assert _run(stage, MemoryWorkspace(), workers=1).ok == 6
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(3))
 def test_workers_killed_at_any_moment_lose_nothing(tmp_path: Path, seed: int) -> None:
-    killer = subprocess.Popen([sys.executable, "-c", _KILLER, str(os.getpid()), str(seed)])
+    killer = subprocess.Popen([sys.executable, "-c", _KILLER, str(tmp_path), str(seed)])
     try:
         workspace = MemoryWorkspace()
         stage = _stage(
             tmp_path,
-            *[[Piece(f"v{i}_0_9", ("ok:0.001",)), Piece(f"v{i}_9_19")] for i in range(3000)],
+            *[[Piece(f"v{i}_0_9", ("ok:0.001",)), Piece(f"v{i}_9_19")] for i in range(2000)],
             attempts=50,
         )
         tally = _run(stage, workspace)
     finally:
         killer.kill()
         killer.wait()
-    assert tally.ok == 6000 == len(workspace.saved) == len(workspace.ledger)
+    assert tally.ok == 4000 == len(workspace.saved) == len(workspace.ledger)
     assert len(list(tmp_path.glob("worker-*"))) > 3
 
 
 _KILLER = textwrap.dedent(
     """
-    import os, random, signal, sys, time
+    import os, random, sys, time
+    from pathlib import Path
     import psutil
-    parent, moment = psutil.Process(int(sys.argv[1])), random.Random(int(sys.argv[2]))
+    parent, folder, moment = psutil.Process(os.getppid()), Path(sys.argv[1]), random.Random(int(sys.argv[2]))
     for _ in range(6):
         time.sleep(moment.uniform(0.2, 0.5))
-        below = [p for p in parent.children() if p.pid != os.getpid()]
-        workers = [p for p in below if "runner.worker" in str(p.cmdline())]
+        # Those that are open: three killed at their start would rightly end the run.
+        workers = [child for child in parent.children() if Path(folder, f"worker-{child.pid}").exists()]
         if workers:
-            min(workers, key=psutil.Process.create_time).kill()  # not one that starts, thrice in a row
+            moment.choice(workers).kill()
     """
 )
 

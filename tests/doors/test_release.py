@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import random
 import re
 import shutil
 import subprocess
@@ -39,7 +40,7 @@ RECIPE = Recipe.model_validate(
     }
 )
 PREFIX = "releases/tiny-0.1.0/"
-VIDEOS = 12
+VIDEOS = 7
 
 
 @pytest.fixture(scope="module")
@@ -88,7 +89,7 @@ def captions_of(clip: str, *texts: str) -> list[Caption]:
 def fill(
     workspace: Workspace, mp4s: list[bytes], captioned: Callable[[int], bool] = lambda number: True
 ) -> None:
-    """Twelve videos of two clips; each fetched, measured and judged; the last one rejected."""
+    """Seven videos of two clips; each fetched, measured and judged; the last one rejected."""
     rows: dict[str, list[Record]] = {}
     profile = workspace.recipe.profile
     for number in range(2 * VIDEOS):
@@ -180,17 +181,18 @@ def test_a_release_holds_all_kept_clips_and_verifies(tmp_path: Path, mp4s: list[
         made = write_release(workspace, progress=False)
         (row,) = workspace.tables.rows(Release)
     assert made.prefix == PREFIX
-    assert made.counts["released"] == 23
-    assert made.counts["captions"] == 46
-    assert made.counts["train"] + made.counts["val"] + made.counts["test"] == 23
-    assert (row.clips, row.shards, row.content_sha256) == (23, made.counts["shards"], made.content_sha256)
+    assert made.counts["released"] == 13
+    assert made.counts["captions"] == 26
+    assert made.counts["train"] + made.counts["val"] + made.counts["test"] == 13
+    assert (row.clips, row.shards, row.content_sha256) == (13, made.counts["shards"], made.content_sha256)
     assert row.bytes == made.counts["bytes"] == sum(p.stat().st_size for p in shard_paths(tmp_path / PREFIX))
     result = verify(str(tmp_path / PREFIX))
     assert result.problems == []
     assert result.ok
-    assert result.counts["released"] == 23
-    assert result.counts["decoded"] == 16
-    assert verify(str(tmp_path / PREFIX), deep=True).counts["decoded"] == 23
+    assert result.counts["released"] == 13
+    assert result.counts["decoded"] == 13
+    assert verify(str(tmp_path / PREFIX), sample=2).counts["decoded"] == 2
+    assert verify(str(tmp_path / PREFIX), deep=True, sample=2).counts["decoded"] == 13
 
 
 def test_the_same_inputs_give_the_same_bytes(tmp_path: Path, mp4s: list[bytes]) -> None:
@@ -209,7 +211,7 @@ def test_a_release_that_stands_is_left_alone(release: Path, mp4s: list[bytes]) -
     with opened(root) as workspace:
         again = write_release(workspace, progress=False)
         assert len(list(workspace.tables.rows(Release))) == 1
-    assert again.counts["released"] == 23
+    assert again.counts["released"] == 13
     assert {path: path.stat().st_mtime_ns for path in release.rglob("*")} == before
     with opened(root) as workspace:
         workspace.tables.append(captions_of(clip_id(0, 0), "changed"))
@@ -248,6 +250,7 @@ def kill_at(monkeypatch: pytest.MonkeyPatch, write: int) -> Callable[[], int]:
     return lambda: made
 
 
+@pytest.mark.slow
 def test_a_kill_before_any_write_is_taken_up(tmp_path: Path, mp4s: list[bytes]) -> None:
     with opened(tmp_path / "whole") as workspace:
         fill(workspace, mp4s)
@@ -280,11 +283,11 @@ def test_finished_shards_are_not_written_again(tmp_path: Path, mp4s: list[bytes]
     with opened(tmp_path) as workspace:
         fill(workspace, mp4s)
         with pytest.MonkeyPatch.context() as patch:
-            kill_at(patch, 12)
+            kill_at(patch, 9)
             with pytest.raises(Killed):
                 write_release(workspace, progress=False)
         before = {path: path.stat().st_mtime_ns for path in shard_paths(tmp_path / PREFIX)}
-        assert len(before) > 2
+        assert len(before) >= 2
         write_release(workspace, progress=False)
     after = {path: path.stat().st_mtime_ns for path in shard_paths(tmp_path / PREFIX)}
     kept = [path for path in before if after[path] == before[path]]
@@ -296,7 +299,7 @@ def test_leftovers_of_another_plan_go(tmp_path: Path, mp4s: list[bytes]) -> None
     with opened(tmp_path, recipe(shard={"samples": 1})) as workspace:
         fill(workspace, mp4s)
         with pytest.MonkeyPatch.context() as patch:
-            kill_at(patch, 40)
+            kill_at(patch, 25)
             with pytest.raises(Killed):
                 write_release(workspace, progress=False)
         (tmp_path / PREFIX / "train" / f"{layout.TEMPORARY}x").write_bytes(b"half")
@@ -316,23 +319,23 @@ def test_shards_are_cut_by_count_and_by_size(tmp_path: Path, mp4s: list[bytes]) 
             write_release(workspace, progress=False)
         said = Manifest.parse((tmp_path / name / PREFIX / "manifest.json").read_bytes())
         assert max(shard.samples for shard in said.shards) == most
-        assert sum(shard.samples for shard in said.shards) == 23
+        assert sum(shard.samples for shard in said.shards) == 13
 
 
 def test_clips_without_captions_are_released_when_allowed(tmp_path: Path, mp4s: list[bytes]) -> None:
     few = recipe(shard={"require_caption": True})
     with opened(tmp_path / "few", few) as workspace:
         fill(workspace, mp4s, captioned=lambda number: number % 3 == 0)
-        assert write_release(workspace, progress=False).counts["released"] == 8
+        assert write_release(workspace, progress=False).counts["released"] == 5
     with opened(tmp_path / "all", recipe(shard={"require_caption": False})) as workspace:
         fill(workspace, mp4s, captioned=lambda number: number % 3 == 0)
         made = write_release(workspace, progress=False)
-    assert (made.counts["released"], made.counts["without_caption"]) == (23, 15)
+    assert (made.counts["released"], made.counts["without_caption"]) == (13, 8)
     assert verify(str(tmp_path / "all" / PREFIX)).problems == []
-    assert "- 15 clips have no caption." in (tmp_path / "all" / PREFIX / "README.md").read_text()
+    assert "- 8 clips have no caption." in (tmp_path / "all" / PREFIX / "README.md").read_text()
     members = [set(one.members) for one in samples_of(tmp_path / "all" / PREFIX)]
-    assert members.count({"mp4", "json"}) == 15
-    assert members.count({"mp4", "json", "txt"}) == 8
+    assert members.count({"mp4", "json"}) == 8
+    assert members.count({"mp4", "json", "txt"}) == 5
 
 
 def samples_of(release: Path) -> Iterator[Any]:
@@ -364,7 +367,7 @@ def test_standing_splits_outlive_new_shares_but_not_a_lists_word(tmp_path: Path,
         fill(workspace, mp4s)
         write_release(workspace, progress=False)
         before = {row.clip_id: row.split for row in workspace.tables.rows(SplitOf)}
-    moved = next(clip for clip, split in before.items() if split == "train" and clip != clip_id(11, 0))
+    moved = next(clip for clip, split in before.items() if split == "train" and clip != clip_id(6, 0))
     video = layout.parse_clip_id(moved).video_id
     later = recipe(release={"version": "0.2.0"}, split={"train": 0.0, "val": 0.0, "test": 1.0})
     with opened(tmp_path, later) as workspace:
@@ -435,7 +438,9 @@ def test_others_read_it(release: Path) -> None:
     done = subprocess.run([os.sys.executable, "-c", code, first], capture_output=True, text=True, check=True)
     lines = [line.split() for line in done.stdout.splitlines()]
     assert len(lines) == 4
-    assert all(key == said and int(size) > 500 and text == "Ein" for key, said, size, text in lines), lines
+    assert all(
+        key == said and int(size) > 500 and text in ("Ein", "sec") for key, said, size, text in lines
+    ), lines
     checked = subprocess.run(["sha256sum", "-c", "SHA256SUMS"], cwd=release, capture_output=True, text=True)
     assert checked.returncode == 0
     listed = {line.split(": ")[0] for line in checked.stdout.splitlines()}
@@ -446,7 +451,7 @@ def test_others_read_it(release: Path) -> None:
     query = re.search(r"```sql\n(.*?);\n```", (release / "README.md").read_text(), re.DOTALL)
     assert query
     rows = duckdb.sql(query[1].replace("'tiny-0.1.0/", f"'{release}/")).fetchall()
-    assert sum(clips for _, clips, _ in rows) == 23
+    assert sum(clips for _, clips, _ in rows) == 13
 
 
 def test_json_catalog_and_txt_say_the_same(release: Path) -> None:
@@ -498,7 +503,13 @@ def reseal(release: Path) -> None:
     said["content_sha256"] = manifest.content_digest(
         [file for file in listed if file.path.endswith(".tar") or file.path == "catalog.parquet"]
     )
-    (release / "manifest.json").write_text(json.dumps(said))
+    write_manifest(release, said)
+
+
+def write_manifest(release: Path, said: dict[str, Any]) -> None:
+    said.pop("sha256_of_the_rest", None)
+    made = Manifest.model_validate_json(json.dumps(said))
+    (release / "manifest.json").write_bytes(made.render())
 
 
 def flip(path: Path, place: int) -> None:
@@ -594,7 +605,7 @@ def test_a_dropped_and_a_repeated_sample_are_found(release: Path) -> None:
     result = verify(str(release))
     assert f"catalog.parquet: {lost} is not in train/train-000000.tar" in result.problems
     assert "train/train-000000.tar: 3 samples, not 4" in result.problems
-    assert "manifest.json: counts 23 clips, not 22" in result.problems
+    assert "manifest.json: counts 13 clips, not 12" in result.problems
     again = next(samples_of(release))
     rewrite_shard(second, lambda samples: [*samples, again])
     reseal(release)
@@ -620,7 +631,7 @@ def test_a_leak_between_splits_is_found(release: Path) -> None:
     key = taken[0].key
     video = layout.parse_clip_id(key).video_id
     problems = verify(str(release)).problems
-    assert any(f"video {video} stands in" in problem and "a leak" in problem for problem in problems)
+    assert any(f"a leak: video {video} stands in" in problem for problem in problems)
     assert f"{test.relative_to(release)}: {key}.json: says split train, stands in test" in problems
 
 
@@ -663,7 +674,13 @@ def test_a_catalog_that_misses_a_clip_or_a_column_is_found(release: Path) -> Non
 
 @pytest.mark.parametrize(
     ("text", "words"),
-    [("", "not readable"), ("[]", "not readable"), ("{", "not readable"), ('{"format": 2}', "not readable")],
+    [
+        ("", "not readable"),
+        ("[]", "not readable"),
+        ("{", "not readable"),
+        ("[" * 10_000, "not readable"),
+        ('{"format": 2}', "not readable"),
+    ],
 )
 def test_a_bad_manifest_is_found(release: Path, text: str, words: str) -> None:
     (release / "manifest.json").write_text(text)
@@ -676,11 +693,11 @@ def test_a_manifest_that_lies_is_found(release: Path) -> None:
     def lie(change: Callable[[dict[str, Any]], None], *patterns: str) -> None:
         lied = json.loads(json.dumps(said))
         change(lied)
-        (release / "manifest.json").write_text(json.dumps(lied))
+        write_manifest(release, lied)
         found(release, *patterns)
 
     lie(lambda m: m.update(content_sha256="0" * 64), "content_sha256 does not fit")
-    lie(lambda m: m["counts"].update(captions=1), "counts 1 captions, not 46")
+    lie(lambda m: m["counts"].update(captions=1), "counts 1 captions, not 26")
     lie(lambda m: m["splits"]["val"].update(clips=99), "counts 99 clips in val")
     lie(
         lambda m: m["files"].append({**m["files"][0], "path": "../../../secret"}),
@@ -695,8 +712,26 @@ def test_a_manifest_that_lies_is_found(release: Path) -> None:
     )
 
 
+def test_any_flip_or_cut_is_found(release: Path) -> None:
+    files = sorted(path for path in release.rglob("*") if path.is_file())
+    rng = random.Random(0)
+    for turn in range(60):
+        path = files[turn % len(files)]
+        whole = path.read_bytes()
+        if turn % 3:
+            flip(path, rng.randrange(len(whole)))
+        else:
+            path.write_bytes(whole[: rng.randrange(len(whole))])
+        result = verify(str(release), sample=0)
+        assert not result.ok
+        assert any(problem.startswith(str(path.relative_to(release))) for problem in result.problems)
+        path.write_bytes(whole)
+    assert verify(str(release)).ok
+
+
 def test_bad_json_in_a_shard_is_found(release: Path) -> None:
-    for text in (b"", b"{", b"[]", b'{"clip_id":"x"}', b"\xff", b"null", b'{"video_id":"v","captions":[{}]}'):
+    surrogate = b'{"captions":[{"text":"\\ud800"}]}'
+    for text in (b"", b"{", b"[]", b"[" * 10_000, b'{"captions":[]}', b"\xff", b"null", surrogate):
 
         def spoil(samples: list[Any], text: bytes = text) -> list[Any]:
             samples[2].members["json"] = text
@@ -730,7 +765,7 @@ def test_object_stores_hold_the_same_release(tmp_path: Path, mp4s: list[bytes]) 
 
 def test_a_kill_in_an_object_store_is_taken_up(tmp_path: Path, mp4s: list[bytes]) -> None:
     here = released(str(tmp_path), mp4s)
-    for write in range(0, 40, 3):
+    for write in range(1, 20, 4):
         root = f"memory://{tmp_path.name}-{write}"
         with opened(root) as workspace:
             fill(workspace, mp4s)

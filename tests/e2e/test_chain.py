@@ -142,6 +142,7 @@ def test_rows_come_as_table_csv_json_and_parquet(finished: Finished, tmp_path: P
     assert "(3 rows)" in valor("catalog", "sql", query, *place)
     valor("catalog", "sql", query, *place, "--out", "rows.parquet", cwd=tmp_path)
     assert pd.read_parquet(tmp_path / "rows.parquet").to_dict("records") == rows
+    assert "SELECT" in valor("catalog", "sql", "drop table clips", *place, code=2)
     assert ".parquet" in valor("catalog", "sql", query, *place, "--out", "rows.xls", code=2)
 
 

@@ -41,7 +41,6 @@ def one_line(stderr: str) -> str:
         (["shard", "good.toml"], "fetch"),
         (["init", "folder", "--recipe", "nosuch"], "no recipe 'nosuch'"),
         (["catalog", "sql", "select 1", "--workspace", "nowhere"], "nowhere"),
-        (["catalog", "sql", "drop table clips", "--workspace", "."], "SELECT"),
     ],
 )
 def test_a_wrong_word_gets_one_line_and_exit_code_2(words: list[str], told: str, tmp_path: Path) -> None:
@@ -52,8 +51,6 @@ def test_a_wrong_word_gets_one_line_and_exit_code_2(words: list[str], told: str,
     (tmp_path / "nolist.toml").write_text('name = "nolist"\n')
     (tmp_path / "lost.toml").write_text('name = "lost"\n[[segments.lists]]\npath = "lost.csv"\n')
     (tmp_path / "page.html").write_text("<!doctype html><html><body>Sign in</body></html>")
-    if words[0] == "catalog":
-        (tmp_path / "tables").mkdir()
     assert told in one_line(valor(*words, code=2, cwd=tmp_path))
 
 

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 RATE = 44_100
+H264 = ("-c:v", "libx264", "-preset", "ultrafast", "-g", "50", "-bf", "2", "-c:a", "aac")
 _BITS = 16
 
 
@@ -38,7 +39,8 @@ def picture(number: int, width: int, height: int) -> NDArray[np.uint8]:
     image = np.full((height, width), 64 + number * 5 % 128, np.uint8)
     edges = np.linspace(0, width, _BITS + 1).astype(int)
     for bit in range(_BITS):
-        image[height // 4 : -height // 4, edges[bit] : edges[bit + 1]] = 235 * (number >> (_BITS - 1 - bit) & 1)
+        white = number >> (_BITS - 1 - bit) & 1
+        image[height // 4 : -height // 4, edges[bit] : edges[bit + 1]] = 235 * white
     return image
 
 
@@ -49,9 +51,9 @@ def number_in(image: NDArray[np.uint8]) -> int:
     row = image[int(height * 0.4) : int(height * 0.6)]
     value = 0
     for bit in range(_BITS):
-        a, b = edges[bit], edges[bit + 1]
-        third = (b - a) / 3
-        value = value << 1 | int(row[:, int(a + third) : max(int(b - third), int(a + third) + 1)].mean() > 118)
+        third = (edges[bit + 1] - edges[bit]) / 3
+        left, right = int(edges[bit] + third), int(edges[bit + 1] - third)
+        value = value << 1 | int(row[:, left : max(right, left + 1)].mean() > 118)
     return value
 
 
@@ -70,7 +72,7 @@ def make(
     fps: Fraction | int = 25,
     size: tuple[int, int] = (320, 180),
     sound: bool = True,
-    codecs: Sequence[str] = ("-c:v", "libx264", "-preset", "ultrafast", "-g", "50", "-bf", "2", "-c:a", "aac"),
+    codecs: Sequence[str] = H264,
     muxer: Sequence[str] = (),
 ) -> Path:
     """Renders a source video with both signals; the muxer options come last."""
@@ -109,11 +111,12 @@ def read(path: Path, source_seconds: float) -> Planted:
     """Decodes a clip and reads its planted signals."""
     with av.open(str(path)) as container:
         stream = container.streams.video[0]
-        frames = [(float(f.time or 0), number_in(f.to_ndarray(format="gray"))) for f in container.decode(stream)]
+        pictures = container.decode(stream)
+        frames = [(float(f.time or 0), number_in(f.to_ndarray(format="gray"))) for f in pictures]
     pts, samples = sound_of(path)
     if samples is None:
         return Planted(frames, None, None, 0.0)
-    start = _find(samples, tone(source_seconds)) - pts
+    start = find(samples, tone(source_seconds)) - pts
     return Planted(frames, start, pts, len(samples) / RATE)
 
 
@@ -132,7 +135,7 @@ def sound_of(path: Path) -> tuple[float, NDArray[np.float32] | None]:
     return (first or 0.0, np.concatenate(parts)) if parts else (0.0, None)
 
 
-def _find(samples: NDArray[np.float32], reference: NDArray[np.float32]) -> float:
+def find(samples: NDArray[np.float32], reference: NDArray[np.float32]) -> float:
     """Second of `reference` at which `samples` begin, by cross-correlation."""
     skip = RATE // 4  # encoders need a moment
     piece = samples[skip : skip + RATE * 2]

@@ -65,10 +65,11 @@ class Fault:
 
 
 class MediaServer:
-    """Serves `folder` on 127.0.0.1, a free port; counts what it sends."""
+    """Serves `folder` on 127.0.0.1, a free port; counts what it sends; paces each connection if asked."""
 
-    def __init__(self, folder: Path, *, ranges: bool = True) -> None:
+    def __init__(self, folder: Path, *, ranges: bool = True, bytes_per_second: int | None = None) -> None:
         self.folder = folder
+        self.bytes_per_second = bytes_per_second
         self.ranges = ranges
         self.faults: dict[str, Fault] = {}
         self.bytes_sent = 0
@@ -188,12 +189,15 @@ def _handler_of(server: MediaServer) -> type[BaseHTTPRequestHandler]:
             limit = min((n for n in (fault.truncate, fault.stall) if n is not None), default=None)
             end = stop if limit is None else min(stop, start + limit)
             block = 1024 if fault.drip else _BLOCK
+            pace = server.bytes_per_second
             with file.open("rb") as stream:
                 stream.seek(start)
                 while start < end and not server.stopping.is_set():
                     if fault.drip:
                         time.sleep(fault.drip)
                     data = stream.read(min(block, end - start))
+                    if pace:
+                        time.sleep(len(data) / pace)
                     self._send(data)
                     start += len(data)
             if fault.stall is not None and start < stop:

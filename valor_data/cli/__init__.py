@@ -30,6 +30,9 @@ app.add_typer(release.app, name="release")
 run.add_to(app)
 
 
+_CTRL_C = 130
+
+
 def main() -> None:
     """The console script."""
     guarded(app)
@@ -43,8 +46,10 @@ def guarded(commands: typer.Typer) -> None:
         _stop(str(error), 2)
     except ValorDataError as error:
         _stop(str(error), 1)
-    except KeyboardInterrupt:
-        _stop("stopped; what is done is kept, and the same command goes on from here", 130)
+    except SystemExit as end:
+        if end.code == _CTRL_C:  # Typer has turned KeyboardInterrupt into it
+            _stop("stopped; what is done is kept, and the same command goes on from here", _CTRL_C)
+        raise
     except BrokenPipeError:
         # The reader of our stdout went away (`| head`): nothing is wrong, and nobody listens.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

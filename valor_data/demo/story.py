@@ -2,7 +2,6 @@
 
 import csv
 import shlex
-import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from urllib.parse import quote
@@ -14,7 +13,6 @@ from valor_data.demo.footage import make_footage, make_list
 from valor_data.demo.server import serve
 from valor_data.errors import ItemError, UserError
 from valor_data.media.probe import probe
-from valor_data.recipe import Recipe
 from valor_data.records import Report
 
 _WINDOW_S = 10
@@ -23,7 +21,7 @@ _VIDEO_SUFFIXES = {
     ".3gp", ".avi", ".flv", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".ogv", ".ts",
     ".webm", ".wmv",
 }  # fmt: skip
-_QUERY = "select split, clip_id, round(loudness_lufs, 1) as lufs, caption from catalog where kept order by 1, 2 limit 8"
+_QUERY = "select split, clip_id, round(loudness_lufs, 1) as lufs, caption from catalog where kept limit 8"
 
 Spans = list[tuple[float, float, str]]
 """(start, end, caption) of a video's clips, seconds; the caption may be empty."""
@@ -123,7 +121,11 @@ def _chain(root: Path, listed: Path, *, captioned: bool) -> None:
     recipe = recipes.load(str(recipe_path))
     workspace = str(root / "workspace")
     options = chain.Options(workspace=workspace)
-    for command, step in (("fetch", chain.fetch), ("filter", chain.filter), ("catalog build", chain.catalog_build)):
+    for command, step in (
+        ("fetch", chain.fetch),
+        ("filter", chain.filter),
+        ("catalog build", chain.catalog_build),
+    ):
         _step(command, recipe_path, lambda step=step: step(recipe, options))  # type: ignore[misc]
     made = _step("shard", recipe_path, lambda: chain.shard(recipe, options))
     release = str(Path(workspace, made.outputs[-1]))

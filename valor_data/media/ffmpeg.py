@@ -6,6 +6,7 @@ A run has its own process group, its own time limit, and ends with this process 
 import contextlib
 import ctypes
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -24,16 +25,26 @@ _LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
 _PR_SET_PDEATHSIG = 1
 _INTERRUPTED = 255
 """ffmpeg's exit code after SIGINT, when all that it wrote is in order."""
+_LEVEL = re.compile(r"((?:\[[^\]]*@ 0x[0-9a-f]+\] )*)\[(fatal|error|warning|info|verbose)\] ?(.*)")
 _LINES_KEPT = 400
 """Lines of log kept from each end: a broken file can complain about every packet."""
+
+
+class Line(NamedTuple):
+    """One line of ffmpeg's log."""
+
+    level: str
+    """`fatal`, `error`, `warning`, `info` or `verbose`."""
+    text: str
+    """The line without its level, with the parts of ffmpeg that speak before it."""
 
 
 class Run(NamedTuple):
     """How a run of ffmpeg ended."""
 
     code: int
-    log: tuple[str, ...]
-    """Lines of its stderr; the middle of a long log is left out."""
+    log: tuple[Line, ...]
+    """Its log; the middle of a long one is left out."""
     timed_out: bool
 
 
@@ -57,7 +68,7 @@ def tool_versions() -> str:
 def run(
     arguments: Sequence[str],
     seconds_limit: float,
-    watch: Callable[[str], float | None] = lambda line: None,
+    watch: Callable[[Line], float | None] = lambda line: None,
 ) -> Run:
     """Run ffmpeg to its end, or to the limit of wall-clock seconds.
 
@@ -66,7 +77,7 @@ def run(
     """
     parent = os.getpid()
     process = subprocess.Popen(
-        [ffmpeg_path(), "-hide_banner", "-nostdin", "-nostats", *arguments],
+        [ffmpeg_path(), "-hide_banner", "-nostdin", "-nostats", "-v", "level+verbose", *arguments],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
@@ -83,14 +94,17 @@ def run(
 
     timers = [threading.Timer(seconds_limit, expire)]
     timers[0].start()
-    head: list[str] = []
-    tail: list[str] = []
+    head: list[Line] = []
+    tail: list[Line] = []
+    level = "info"
     try:
         assert process.stderr
-        for line in process.stderr:
-            (head if len(head) < _LINES_KEPT else tail).append(line.rstrip())
+        for text in process.stderr:
+            line = _line(text.rstrip(), level)
+            level = line.level
+            (head if len(head) < _LINES_KEPT else tail).append(line)
             del tail[:-_LINES_KEPT]
-            wait_s = watch(line.rstrip())
+            wait_s = watch(line)
             if wait_s is not None and len(timers) == 1:
                 timers.append(threading.Timer(wait_s, _signal, (process, signal.SIGINT)))
                 timers[1].start()
@@ -104,6 +118,12 @@ def run(
             process.stderr.close()
     interrupted = len(timers) > 1 and code == _INTERRUPTED
     return Run(0 if interrupted else code, (*head, *tail), late.is_set())
+
+
+def _line(text: str, level: str) -> Line:
+    """A line taken apart; one without a level of its own goes on with the level before it."""
+    match = _LEVEL.match(text)
+    return Line(match[2], match[1] + match[3]) if match else Line(level, text)
 
 
 def _die_with(parent: int) -> None:

@@ -113,7 +113,7 @@ class _Meter:
         self._resampler: AudioResampler | None = None
         self._graph = Graph()
         self._graph.threads = 1
-        source = self._graph.add_abuffer(
+        self._source = self._graph.add_abuffer(
             format=first.format,
             layout=first.layout,
             sample_rate=self._rate,
@@ -122,8 +122,9 @@ class _Meter:
         # `metadata` cuts the sound into windows of 100 ms and writes the running loudness on them.
         meter = self._graph.add("ebur128", "metadata=1:dualmono=1:framelog=quiet")
         self._sink = self._graph.add("abuffersink")
-        self._graph.link_nodes(source, meter, self._sink)
+        self._graph.link_nodes(self._source, meter, self._sink)
         self._graph.configure()
+        self._most = self._rate * _DRAIN_MS // 1000
         self._waiting = 0
         self._samples = 0
         self._levels: list[signals.Levels] = []
@@ -133,19 +134,19 @@ class _Meter:
         """Take one more frame."""
         frame.pts = None  # jumps of a broken clock are no matter of loudness
         try:
-            self._graph.push(frame)
+            self._source.push(frame)
         except av.error.ArgumentError:  # the form changed on the way
             for alike in self._alike(frame):
-                self._graph.push(alike)
+                self._source.push(alike)
         self._waiting += frame.samples
-        if self._waiting * 1000 >= self._rate * _DRAIN_MS:
+        if self._waiting >= self._most:
             self._drain()
 
     def numbers(self, decode_errors: int) -> AudioNumbers:
         """The numbers of all frames so far; the end of the sound."""
         for alike in self._resampler.resample(None) if self._resampler else ():
-            self._graph.push(alike)
-        self._graph.push(None)
+            self._source.push(alike)
+        self._source.push(None)
         self._drain()
         return AudioNumbers(
             has_audio=True,

@@ -7,6 +7,8 @@ from fractions import Fraction
 from pathlib import Path
 from typing import NamedTuple
 
+from valor_data.media.ffmpeg import Line
+
 FRAME_FORMAT = "{n} {ni} {pts} {tb} {ptsi} {tbi}"
 """For `-stats_enc_pre_fmt`: what `first_frames` reads."""
 
@@ -15,7 +17,8 @@ _START = re.compile(r"^  Duration: .*?, start: (-?[\d.]+)")
 _STREAM = re.compile(r"^\s+Stream #(\d+):(\d+).*?: (Video|Audio): (.*)$")
 _MAPPED = re.compile(r"^\s+Stream #(\d+):(\d+) -> #0:(\d+) ")
 _OWN_START = re.compile(r", start (-?[\d.]+)")
-_FPS = re.compile(r", ([\d.]+)(k?) fps")
+_RATE = re.compile(r", ([\d.]+)(k?) (fps|tbn)")
+_NO_STAMP = str(-(1 << 63))
 _DECODED = re.compile(r"Input stream #(\d+):(\d+) \(video\):.*?; (\d+) frames decoded; (\d+) decode errors")
 
 
@@ -28,6 +31,8 @@ class StreamLine(NamedTuple):
     """`Video` or `Audio`."""
     start_s: float
     fps: float | None
+    ticks: float | None
+    """Ticks of its clock in a second."""
     cover: bool
     """A picture that belongs to the file, not to its time."""
     text: str
@@ -48,15 +53,15 @@ class Transcript(NamedTuple):
     """Frames of the picture that were decoded."""
 
 
-def transcript(log: Sequence[str]) -> Transcript:
-    """Reads a log at level `verbose`, whole or as far as it has come."""
+def transcript(log: Sequence[Line]) -> Transcript:
+    """Reads a log, whole or as far as it has come."""
     formats: list[str] = []
     starts: list[float] = []
     streams: list[StreamLine] = []
     chosen: list[tuple[int, int]] = []
     decoded: dict[tuple[int, int], int] = {}
     inside = True  # of the part on inputs; outputs look alike
-    for line in log:
+    for _, line in log:
         if match := _INPUT.match(line):
             formats.append(match[2])
             starts.append(0.0)
@@ -80,14 +85,15 @@ def transcript(log: Sequence[str]) -> Transcript:
 def _stream(match: re.Match[str], clock_start_s: float) -> StreamLine:
     text = match[4]
     start = _OWN_START.search(text)
-    fps = _FPS.search(text)
+    rates = {m[3]: float(m[1]) * (1000 if m[2] else 1) for m in _RATE.finditer(text)}
     return StreamLine(
         int(match[1]),
         int(match[2]),
         match[3],
         # ffmpeg leaves out a start that equals 0 only, never one that equals the input's.
         float(start[1]) if start else 0.0,
-        float(fps[1]) * (1000 if fps[2] else 1) if fps else None,
+        rates.get("fps"),
+        rates.get("tbn"),
         "(attached pic)" in text,
         text,
     )
@@ -96,29 +102,33 @@ def _stream(match: re.Match[str], clock_start_s: float) -> StreamLine:
 class Frames(NamedTuple):
     """What `-stats_enc_pre` wrote for one stream."""
 
-    shown: int
-    source_ms: tuple[float, ...]
-    """Source time, on ffmpeg's clock after its seek, of the first frames (at most two)."""
-    decoded_before: int
+    shown: int = 0
+    source_ms: tuple[float, ...] = ()
+    """Source time, on ffmpeg's clock after its seek, of the first frames (at most two); nan where the
+    container has no time stamps."""
+    clip_ms: tuple[float, ...] = ()
+    """Clip time of the same frames."""
+    last_ms: float = 0.0
+    """Clip time of the last frame."""
+    decoded_before: int = 0
     """Frames of the input that came before the first of these."""
-    first_ms: float
-    """Clip time of the first."""
-    last_ms: float
-    """Clip time of the last."""
 
 
 def frames_of(stats: Path) -> Frames:
     """The per-frame statistics of one stream, written with `FRAME_FORMAT`."""
-    lines = stats.read_text().split("\n") if stats.exists() else []
-    rows = [line.split() for line in lines if line]
+    rows = [line.split() for line in stats.read_text().splitlines()] if stats.exists() else []
     if not rows:
-        return Frames(0, (), 0, 0.0, 0.0)
-    source = tuple(_ms(row[4], row[5]) for row in rows[:2])
-    times = [_ms(row[2], row[3]) for row in (rows[0], rows[-1])]
-    return Frames(len(rows), source, int(rows[0][1]), times[0], times[1])
+        return Frames()
+    return Frames(
+        len(rows),
+        tuple(_ms(row[4], row[5]) for row in rows[:2]),
+        tuple(_ms(row[2], row[3]) for row in rows[:2]),
+        _ms(rows[-1][2], rows[-1][3]),
+        int(rows[0][1]),
+    )
 
 
 def _ms(count: str, base: str) -> float:
-    if "-9223372036854775808" in count or base == "0/1":  # a filter made this frame
+    if count == _NO_STAMP or base == "0/1":
         return math.nan
     return float(int(count) * Fraction(base) * 1000)

@@ -14,10 +14,12 @@ from valor_data.segments import columns, encodings
 from valor_data.segments.delimited import EXCEL_ERROR
 
 _CLOCK = re.compile(r"(?:(?:(\d+):)?([0-5]?\d)|(\d+)):([0-5]?\d(?:[.,]\d+)?)", re.ASCII)
-_PLAYER_TIME = re.compile(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+(?:\.\d+)?)s?)?", re.ASCII)
+_PLAYER_TIME = re.compile(r"(?:(\d{1,9})h)?(?:(\d{1,9})m)?(?:(\d{1,9}(?:\.\d+)?)s?)?", re.ASCII)
+_WHOLE = re.compile(r"(\d{1,15})(?:\.0*)?", re.ASCII)  # pandas turns whole numbers with gaps into floats
 _HALF_PAIR = re.compile("[\ud800-\udfff]")
 _MID = re.compile(r"/[a-z]/[A-Za-z0-9_]+")
 _TEXT_KEPT = 200
+_REASON_KEPT = 300
 _LONGEST_MS = 10_000_000_000
 
 Captions = tuple[tuple[str, str], ...]
@@ -36,7 +38,7 @@ class Bad(NamedTuple):
 def bad(line: int, reason: object, text: str) -> Bad:
     """A bad row whose text can be saved and printed, whatever bytes it had."""
     cut = text[: 2 * _TEXT_KEPT].strip()[:_TEXT_KEPT]
-    return Bad(line, str(reason), _HALF_PAIR.sub("\ufffd", cut))
+    return Bad(line, str(reason)[:_REASON_KEPT], _HALF_PAIR.sub("\ufffd", cut))
 
 
 class Rows:
@@ -74,9 +76,7 @@ class Rows:
         else:
             source, video_id, url = self._place(video_id, url)
         clip = layout.clip_id(video_id, start_ms, end_ms)
-        return Segment(
-            line, clip, source, video_id, start_ms, end_ms, url, labels, captions, split, licence
-        )  # fmt: skip
+        return Segment(line, clip, source, video_id, start_ms, end_ms, url, labels, captions, split, licence)
 
     def official(self, line: int, name: object, captions: Captions = ()) -> Segment:
         """A segment that an id in VALOR's form names (`x-2Abohj8VY_30.000_40.000`)."""
@@ -108,6 +108,8 @@ class Rows:
 
     def mids(self, text: str) -> tuple[str, ...]:
         """AudioSet's comma list of machine ids as display names; what is unknown stays as it is."""
+        if not text.isascii():
+            text = text_of(text, "label list")
         name = self._label_names.get
         return tuple([name(mid, mid) for part in text.split(",") if (mid := part.strip())])
 
@@ -202,7 +204,7 @@ def text_of(value: object, what: str) -> str:
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
     if not isinstance(value, str):
-        raise ValueError(f"the {what} is no text but {json.dumps(value, default=str)[:60]}")
+        raise ValueError(f"the {what} is no text but a {type(value).__name__}")
     if not value.isascii() and (half := _HALF_PAIR.search(value)):
         damage = (
             "bytes that are not valid in the list's encoding"
@@ -217,12 +219,10 @@ def _moment(cells: Mapping[str, Any], name: str) -> int | None:
     """`<name>_ms` or `<name>` in milliseconds; None where the cell is absent or empty."""
     exact = cells.get(f"{name}_ms")
     if exact is not None and exact != "":
-        number = (
-            float(exact) if isinstance(exact, str | int | float) and not isinstance(exact, bool) else -1.5
-        )
-        if not number.is_integer():
+        whole = _WHOLE.fullmatch(str(exact).strip())
+        if not whole:
             raise ValueError(f"{name} {exact!r} is no whole number of milliseconds")
-        return _in_range(int(number), exact)
+        return _in_range(int(whole[1]), exact)
     value = cells.get(name)
     if value is None:
         return None

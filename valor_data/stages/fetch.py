@@ -5,7 +5,7 @@ import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from valor_data import layout
 from valor_data.errors import ItemError, Reason, RetryableError
@@ -15,7 +15,9 @@ from valor_data.records import Clip, Media, Video
 from valor_data.resolve import Resolved, Resolver
 from valor_data.runner import Done, Task
 from valor_data.store import Store
-from valor_data.workspace import Workspace
+
+if TYPE_CHECKING:  # workers import this module and shall not pay for the tables
+    from valor_data.workspace import Workspace
 
 # A cut ends on a frame, so a clip is never exactly as long as asked; less than this is no shortfall.
 _SHORT_MS = 100
@@ -41,7 +43,7 @@ class FetchStage:
         """Wall-clock limit of a video's clips together."""
         return self._recipe.fetch.clip_seconds_limit * len(task.items)
 
-    def todo(self, workspace: Workspace) -> tuple[int, Iterator[Task[Clip]]]:
+    def todo(self, workspace: "Workspace") -> tuple[int, Iterator[Task[Clip]]]:
         """Clips without a final outcome of this profile, by video."""
         count, videos = workspace.tables.unfetched(self.name, self.attempts)
         return count, (_task(clips) for clips in videos)
@@ -52,7 +54,7 @@ class FetchStage:
         with tempfile.TemporaryDirectory(prefix="valor-data-") as scratch:
             yield _Fetcher(self._recipe, Store.open(self._root), Path(scratch)).fetch
 
-    def save(self, workspace: Workspace, values: Sequence[Fetched]) -> None:
+    def save(self, workspace: "Workspace", values: Sequence[Fetched]) -> None:
         """Videos, then media; the runner writes the ledger after them."""
         workspace.tables.append({value.video.video_id: value.video for value in values}.values())
         workspace.tables.append([value.media for value in values])
@@ -62,12 +64,11 @@ def _task(clips: Sequence[tuple[Clip, int]]) -> Task[Clip]:
     return Task(tuple(clip for clip, _ in clips), {clip.clip_id: tries for clip, tries in clips})
 
 
-def sweep(workspace: Workspace) -> int:
+def sweep(workspace: "Workspace") -> int:
     """Remove what a killed run left: temporary files, and media objects that no row names."""
-    profile = workspace.recipe.profile
     removed = workspace.store.sweep_temporary()
-    named = set(workspace.tables.existing_objects(profile))
-    orphans = [key for key in workspace.store.list(layout.objects_prefix(profile)) if key not in named]
+    named = workspace.tables.existing_objects()
+    orphans = [key for key in workspace.store.list(layout.OBJECTS) if key not in named]
     workspace.store.delete(orphans)
     return removed + len(orphans)
 

@@ -26,7 +26,7 @@ def import_captions(workspace: Workspace, spec: ListSpec) -> Imported:
     A caption whose text changed becomes a new revision. Raises UserError for a file that cannot be
     read or that holds no caption.
     """
-    reader = segments.open_list(spec, workspace.recipe.segments.seconds)
+    reader = segments.open_list(spec, workspace.recipe.segments.seconds, addresses=False)
     bad_rows: list[str] = []
     found = False
 

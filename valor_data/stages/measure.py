@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from valor_data.errors import ItemError, RetryableError
 from valor_data.media import sound
@@ -9,7 +10,9 @@ from valor_data.recipe import Recipe
 from valor_data.records import AudioMeasures, Media
 from valor_data.runner import Done, Task
 from valor_data.store import Store
-from valor_data.workspace import Workspace
+
+if TYPE_CHECKING:  # workers import this module and shall not pay for the tables
+    from valor_data.workspace import Workspace
 
 # A number whose meaning changes is a new version: old rows stay what they were.
 AUDIO = "audio@1"
@@ -29,7 +32,7 @@ class AudioStage:
         """A decode takes hundredths of the clip's length; this only ends a hang."""
         return 60.0 + sum(media.duration_ms for media in task.items) / 1000
 
-    def todo(self, workspace: Workspace) -> tuple[int, Iterator[Task[Media]]]:
+    def todo(self, workspace: "Workspace") -> tuple[int, Iterator[Task[Media]]]:
         """Media without a row, or whose bytes changed since."""
         table = AudioMeasures.table
         count, media = workspace.tables.unmeasured(self._profile, table, AUDIO, self.name, self.attempts)
@@ -49,7 +52,7 @@ class AudioStage:
 
         yield measure
 
-    def save(self, workspace: Workspace, values: Sequence[AudioMeasures]) -> None:
+    def save(self, workspace: "Workspace", values: Sequence[AudioMeasures]) -> None:
         """One part a batch."""
         workspace.tables.append(values)
 

@@ -16,10 +16,13 @@ from valor_data.errors import FatalError, ItemError, UserError
 from valor_data.manifest import FileEntry, Manifest, ShardEntry
 from valor_data.media.check import decodes
 from valor_data.shards import Sample, read_samples
+from valor_data.split import position
 from valor_data.store import Store
 
 _CHUNK = 1 << 20
 _ROWS_AT_A_TIME = 5_000
+_MOST_PROBLEMS = 1000
+_COUNTED = ("released", "videos", "captions", "shards", "bytes", "decoded", "problems")
 _NEEDS = {"video": ("mp4", "json")}
 
 
@@ -53,8 +56,9 @@ def verify(release: str, deep: bool = False, sample: int = 16) -> VerifyResult:
         return _broken(f"{layout.MANIFEST}: not readable: {_first_line(error)}")
     check = _Check(store, said, set(found), deep, sample)
     check.run()
-    counts = {**check.counts, "problems": len(check.problems)}
-    return VerifyResult(not check.problems, check.problems, counts)
+    more = check.counts["problems"] - len(check.problems)
+    problems = [*check.problems, f"... and {more} more"] if more else check.problems
+    return VerifyResult(not problems, problems, check.counts)
 
 
 def _broken(problem: str) -> VerifyResult:
@@ -66,10 +70,10 @@ class _Check:
 
     def __init__(self, store: Store, said: Manifest, found: set[str], deep: bool, sample: int) -> None:
         self.problems: list[str] = []
-        self.counts = dict.fromkeys(("released", "videos", "captions", "shards", "bytes", "decoded"), 0)
+        self.counts = dict.fromkeys(_COUNTED, 0)
         self._store, self._said, self._found = store, said, found
         self._deep, self._sample = deep, sample
-        self._expected: dict[str, bytes] | None = None  # clip_id -> digest of its facts and place
+        self._expected: dict[str, bytes] | None = None  # by clip_id: digest of facts and place
         self._to_decode: set[str] = set()
         self._seen: set[str] = set()
         self._split_of: dict[str, str] = {}
@@ -94,7 +98,10 @@ class _Check:
         self._totals(readable)
 
     def _tell(self, problem: str) -> None:
-        self.problems.append(problem)
+        """Keep a problem as one line: names in a broken release may hold anything."""
+        self.counts["problems"] += 1
+        if len(self.problems) < _MOST_PROBLEMS:
+            self.problems.append("".join(char if char.isprintable() else "?" for char in problem))
 
     def _open(self, entry: FileEntry) -> BinaryIO | None:
         try:
@@ -145,19 +152,16 @@ class _Check:
         expected: dict[str, bytes] = {}
         try:
             for row in self._catalog():
-                clip_id = row["clip_id"]
+                clip_id, facts = str(row["clip_id"]), manifest.to_json(manifest.from_row(row))
                 if clip_id in expected:
                     self._tell(f"{layout.CATALOG}: {clip_id} stands twice")
-                place = f"{row['shard']}\0{row['shard_index']}\0".encode()
-                expected[clip_id] = _short_digest(place + manifest.to_json(manifest.from_row(row)))
-        except (pa.ArrowException, OSError, ValueError, KeyError, TypeError) as error:
+                expected[clip_id] = _place_digest(row["shard"], row["shard_index"], facts)
+        except (pa.ArrowException, OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             self._tell(f"{layout.CATALOG}: not readable: {_first_line(error)}")
             return
         self._expected = expected
         if not self._deep:
-            self._to_decode = set(
-                heapq.nsmallest(self._sample, expected, key=lambda key: _short_digest(key.encode()))
-            )
+            self._to_decode = set(heapq.nsmallest(self._sample, expected, key=lambda key: position(0, key)))
 
     def _shard(self, entry: ShardEntry) -> bool:
         """Read one shard to its end; False where not all its samples could be read."""
@@ -185,40 +189,46 @@ class _Check:
     def _one(self, entry: ShardEntry, index: int, one: Sample) -> None:
         where = f"{entry.path}: {one.key}"
         self.counts["released"] += 1
+        try:
+            video = layout.parse_clip_id(one.key).video_id
+        except ValueError:
+            self._tell(f"{where}: the key is no clip_id")
+            return
         if one.key in self._seen:
             self._tell(f"{where}: the key stands in the release twice")
         self._seen.add(one.key)
-        self._facts(entry, index, one, where)
+        if self._split_of.setdefault(video, entry.split) != entry.split and video not in self._leaked:
+            self._leaked.add(video)
+            self._tell(f"{where}: a leak: video {video} stands in {self._split_of[video]} and {entry.split}")
+        self._facts(entry, one, video, where)
+        if self._expected is not None:
+            wanted = self._expected.get(one.key)
+            if wanted is None:
+                self._tell(f"{where}: not in {layout.CATALOG}")
+            elif wanted != _place_digest(entry.path, index, one.members["json"]):
+                self._tell(f"{where}: facts or place differ from {layout.CATALOG}")
         if self._deep or one.key in self._to_decode:
             self._decode(one, where)
 
-    def _facts(self, entry: ShardEntry, index: int, one: Sample, where: str) -> None:
+    def _facts(self, entry: ShardEntry, one: Sample, video: str, where: str) -> None:
         try:
             facts = json.loads(one.members["json"])
-            video, caption = facts["video_id"], manifest.first_caption(facts)
-            self.counts["captions"] += len(facts["captions"])
-            if facts["clip_id"] != one.key or layout.parse_clip_id(one.key).video_id != video:
-                self._tell(f"{where}.json: tells of {facts['clip_id']} of video {video}")
-            if facts["split"] != entry.split:
-                self._tell(f"{where}.json: says split {facts['split']}, stands in {entry.split}")
-            if hashlib.sha256(one.members["mp4"]).hexdigest() != facts["sha256"]:
-                self._tell(f"{where}.mp4: sha256 differs from the one in its json")
-        except (ValueError, KeyError, TypeError, IndexError) as error:
+            caption = manifest.first_caption(facts)
+            text = None if caption is None else caption.encode()
+            captions, said = len(facts["captions"]), (facts["clip_id"], facts["video_id"])
+            split, sha256 = facts["split"], facts["sha256"]
+        except (ValueError, KeyError, TypeError, IndexError, RecursionError) as error:
             self._tell(f"{where}.json: not readable: {type(error).__name__}: {_first_line(error)}")
             return
-        if one.members.get("txt") != (None if caption is None else caption.encode()):
+        self.counts["captions"] += captions
+        if said != (one.key, video):
+            self._tell(f"{where}.json: tells of another clip, {said[0]} of video {said[1]}")
+        if split != entry.split:
+            self._tell(f"{where}.json: says split {split}, stands in {entry.split}")
+        if hashlib.sha256(one.members["mp4"]).hexdigest() != sha256:
+            self._tell(f"{where}.mp4: sha256 differs from the one in its json")
+        if one.members.get("txt") != text:
             self._tell(f"{where}.txt: is not the first caption of its json")
-        if self._expected is not None:
-            place = f"{entry.path}\0{index}\0".encode()
-            if one.key not in self._expected:
-                self._tell(f"{where}: not in {layout.CATALOG}")
-            elif self._expected[one.key] != _short_digest(place + one.members["json"]):
-                self._tell(f"{where}: facts or place differ from {layout.CATALOG}")
-        if self._split_of.setdefault(video, entry.split) != entry.split and video not in self._leaked:
-            self._leaked.add(video)
-            self._tell(
-                f"{where}: video {video} stands in {self._split_of[video]} and in {entry.split}: a leak"
-            )
 
     def _decode(self, one: Sample, where: str) -> None:
         self.counts["decoded"] += 1
@@ -278,9 +288,9 @@ class _Hashing:
         return self._sha256.hexdigest()
 
 
-def _short_digest(data: bytes) -> bytes:
+def _place_digest(shard: str, index: int, facts: bytes) -> bytes:
     """Enough to tell a million clips apart, small enough to hold for all of them."""
-    return hashlib.sha256(data).digest()[:16]
+    return hashlib.sha256(b"%b\0%d\0%b" % (shard.encode(), index, facts)).digest()[:16]
 
 
 def _first_line(error: Exception) -> str:

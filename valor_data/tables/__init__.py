@@ -100,7 +100,7 @@ class Tables:
 
     def segment_staging(self) -> AbstractContextManager[SegmentStaging]:
         """A place to gather one segment list (`add`) and to write what it adds (`merge`)."""
-        return staging.segment_staging(self._engine)
+        return staging.segment_staging(self._parts, self._engine)
 
     def unfetched(self, stage: str, max_attempts: int) -> tuple[int, Iterator[list[tuple[Clip, int]]]]:
         """See `todo.unfetched`."""

@@ -49,7 +49,7 @@ class Engine:
     ) -> T:
         """What `work` makes of a connection that knows the given tables and, with all, the views.
 
-        `bind` makes the `<table>_rows` of the tables with parts; by default DuckDB reads the files.
+        `bind` makes the `<table>_parts` of the tables with parts; by default DuckDB reads the files.
         Raises FatalError that names a corrupt part, or says that memory or disk ran out.
         """
         con, result, _ = self._attempt(tables, work, bind or self._bind)
@@ -127,7 +127,7 @@ class Engine:
             if names:
                 listed = ", ".join(quoted(self._parts.address(table, name)) for name in names)
                 con.execute(
-                    f"CREATE VIEW {table}_rows AS FROM read_parquet([{listed}], union_by_name = true)"
+                    f"CREATE VIEW {table}_parts AS FROM read_parquet([{listed}], union_by_name = true)"
                 )
 
     def _unchanged(self, live: Live) -> bool:
@@ -180,10 +180,9 @@ def connect(memory: str = MEMORY) -> Connection:
 
 
 def _define_views(con: Connection, tables: Sequence[str]) -> None:
-    """Create the view of each table over its `<table>_rows`; the hand-written ones where all are known."""
+    """Create the views of each table; the hand-written ones where all tables are there."""
     for table in tables:
-        con.execute(views.rows_view(TABLES[table]))
-        con.execute(views.latest_view(TABLES[table]))
+        con.execute(views.table_views(TABLES[table]))
     if set(tables) == set(TABLES):
         con.execute(views.hand_written())
 

@@ -32,7 +32,7 @@ def select(parts: Parts, engine: Engine, query: str) -> pa.Table:
     def bind(con: Connection, live: Live) -> None:
         for table, names in live.items():
             if names:
-                con.register(f"{table}_rows", _dataset(parts, table, names))
+                con.register(f"{table}_parts", _dataset(parts, table, names))
 
     def work(con: Connection) -> pa.Table:
         con.execute("SET enable_external_access = false; SET lock_configuration = true")

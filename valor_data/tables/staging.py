@@ -5,8 +5,8 @@ Merging the same list again writes nothing.
 """
 
 import tempfile
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,10 +14,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from valor_data import layout
-from valor_data.records import Origin, Segment
+from valor_data.records import TABLES, Origin, Segment
+from valor_data.schema import arrow_schema
 from valor_data.tables.engine import Connection, Engine, quoted
+from valor_data.tables.parts import ROW_GROUP, Parts, PartWriter
 
 _BATCH = 32_768
+_BUCKET = 200_000
+"""Rows that are merged at a time."""
 _TEXT: pa.DataType = pa.struct([("external_id", pa.string()), ("text", pa.string())])
 _COLUMNS: dict[str, pa.DataType] = {
     "place": pa.int64(),
@@ -35,41 +39,51 @@ _COLUMNS: dict[str, pa.DataType] = {
 _STAGED = pa.schema(_COLUMNS)
 
 # Rows of the same clip become one: url and source of the first, labels and captions of all.
-_GROUPED = """
-CREATE TEMP TABLE repeated AS SELECT clip_id, count(*) AS times FROM staged GROUP BY clip_id HAVING times > 1;
+_LISTED = """
+CREATE OR REPLACE TEMP TABLE own AS FROM staged WHERE {bucket};
 
-CREATE TEMP VIEW grouped AS
-SELECT * EXCLUDE (place) FROM staged ANTI JOIN repeated USING (clip_id)
-UNION ALL BY NAME
-SELECT
-    clip_id, min_by(source, place) AS source, any_value(video_id) AS video_id,
-    any_value(start_ms) AS start_ms, any_value(end_ms) AS end_ms, min_by(url, place) AS url,
-    flatten(list(labels ORDER BY place)) AS labels, flatten(list(captions ORDER BY place)) AS captions,
-    min_by(split, place) FILTER (split IS NOT NULL) AS split,
-    min_by(licence, place) FILTER (licence IS NOT NULL) AS licence
-FROM staged SEMI JOIN repeated USING (clip_id) GROUP BY clip_id;
-
-CREATE TEMP VIEW listed AS
-SELECT * REPLACE (list_filter(labels, lambda x, i: list_position(labels, x) = i) AS labels) FROM grouped;
+CREATE OR REPLACE TEMP TABLE listed AS
+WITH repeated AS (
+    SELECT clip_id FROM own GROUP BY clip_id HAVING count(*) > 1
+), grouped AS (
+    SELECT * EXCLUDE (place) FROM own ANTI JOIN repeated USING (clip_id)
+    UNION ALL BY NAME
+    SELECT
+        clip_id, min_by(source, place) AS source, any_value(video_id) AS video_id,
+        any_value(start_ms) AS start_ms, any_value(end_ms) AS end_ms, min_by(url, place) AS url,
+        flatten(list(labels ORDER BY place)) AS labels, flatten(list(captions ORDER BY place)) AS captions,
+        min_by(split, place) FILTER (split IS NOT NULL) AS split,
+        min_by(licence, place) FILTER (licence IS NOT NULL) AS licence
+    FROM own SEMI JOIN repeated USING (clip_id) GROUP BY clip_id
+)
+SELECT l.* REPLACE (list_filter(l.labels, lambda x, i: list_position(l.labels, x) = i) AS labels),
+    c.clip_id IS NOT NULL AS is_known, c.source AS old_source, c.url AS old_url, c.labels AS old_labels,
+    c.licence AS old_licence
+FROM grouped AS l LEFT JOIN (
+    FROM clips_rows WHERE {bucket}
+    QUALIFY row_number() OVER (PARTITION BY clip_id ORDER BY made_at_us DESC) = 1
+) AS c USING (clip_id)
 """
 
 _CLIPS = """
 WITH compared AS (
-    SELECT l.*, c.clip_id IS NULL AS is_new, c.source AS old_source, c.url AS old_url,
-        c.labels AS old_labels, c.licence AS old_licence,
-        list_filter(l.labels, lambda x: NOT list_contains(coalesce(c.labels, []), x)) AS more
-    FROM listed AS l LEFT JOIN clips AS c USING (clip_id)
+    SELECT *, list_filter(labels, lambda x: NOT list_contains(coalesce(old_labels, []), x)) AS more
+    FROM listed
 )
 SELECT
     clip_id, coalesce(old_source, source) AS source, video_id, start_ms, end_ms,
     coalesce(old_url, url) AS url, coalesce(old_labels, []) || more AS labels,
-    coalesce(old_licence, licence) AS licence, ? AS made_by
-FROM compared WHERE is_new OR len(more) > 0 OR (old_licence IS NULL AND licence IS NOT NULL)
+    coalesce(old_licence, licence) AS licence, $made_by AS made_by
+FROM compared
+WHERE NOT is_known OR len(more) > 0 OR (old_licence IS NULL AND licence IS NOT NULL)
 """
 
 _SPLITS = """
 SELECT l.clip_id, coalesce(l.split, $fallback) AS split, $made_by AS made_by
-FROM listed AS l LEFT JOIN splits AS s USING (clip_id)
+FROM listed AS l LEFT JOIN (
+    FROM splits_rows WHERE {bucket}
+    QUALIFY row_number() OVER (PARTITION BY clip_id ORDER BY made_at_us DESC) = 1
+) AS s USING (clip_id)
 WHERE coalesce(l.split, $fallback) IS NOT NULL
   AND (s.split IS DISTINCT FROM coalesce(l.split, $fallback) OR NOT starts_with(s.made_by, 'list:'))
 """
@@ -78,7 +92,7 @@ WHERE coalesce(l.split, $fallback) IS NOT NULL
 _TEXTS = """
 WITH told AS (
     SELECT clip_id, unnest(captions, recursive := true), generate_subscripts(captions, 1) AS place
-    FROM {listed} WHERE len(captions) > 0
+    FROM listed WHERE len(captions) > 0 AND (is_known OR $unknown_too)
 ), distinct_texts AS (
     FROM told QUALIFY row_number() OVER (PARTITION BY clip_id, text ORDER BY place) = 1
 ), numbered AS (
@@ -96,17 +110,19 @@ FROM numbered
 _CAPTIONS = """
 WITH given AS (
     FROM texts QUALIFY row_number() OVER (PARTITION BY caption_id ORDER BY place DESC) = 1
-), earlier AS (
-    SELECT caption_id, max_by(text, made_at_us) AS text FROM captions_rows WHERE made_by = $made_by
-    GROUP BY caption_id
+), standing AS (
+    SELECT caption_id, max_by(text, made_at_us) AS text, max_by(revision, made_at_us) AS revision,
+        max_by(deleted, made_at_us) AS deleted,
+        max_by(text, made_at_us) FILTER (made_by = $made_by) AS given_text
+    FROM captions_rows WHERE {bucket} GROUP BY caption_id
 )
 SELECT
     g.caption_id, g.clip_id, g.text, $author AS author, $origin AS origin, $language AS language,
-    'av' AS modalities_seen, g.external_id, coalesce(c.revision, 0) + 1 AS revision, false AS deleted,
+    'av' AS modalities_seen, g.external_id, coalesce(s.revision, 0) + 1 AS revision, false AS deleted,
     $made_by AS made_by
-FROM given AS g LEFT JOIN captions AS c USING (caption_id) LEFT JOIN earlier AS e USING (caption_id)
-WHERE c.caption_id IS NULL
-   OR (NOT c.deleted AND c.text <> g.text AND e.text IS DISTINCT FROM g.text)
+FROM given AS g LEFT JOIN standing AS s USING (caption_id)
+WHERE s.caption_id IS NULL
+   OR (NOT coalesce(s.deleted, false) AND s.text <> g.text AND s.given_text IS DISTINCT FROM g.text)
 """
 
 
@@ -137,7 +153,8 @@ class CaptionCounts(NamedTuple):
 class SegmentStaging:
     """The rows of one list, gathered by `add` and made into table rows by one merge."""
 
-    def __init__(self, engine: Engine, folder: Path) -> None:
+    def __init__(self, parts: Parts, engine: Engine, folder: Path) -> None:
+        self._parts = parts
         self._engine = engine
         self._folder = folder
         self._file = pq.ParquetWriter(str(folder / "staged.parquet"), _STAGED, compression="lz4")
@@ -157,27 +174,37 @@ class SegmentStaging:
         `author` is who wrote the captions; `model:<name>` marks them as a model's. A row without a
         split gets `default_split`.
         """
+        made_by = f"list:{list_name}"
+        split_of = {"fallback": default_split, "made_by": made_by}
 
         def work(con: Connection) -> MergeCounts:
-            clips = self._group(con)
-            news = _count(con, "listed ANTI JOIN clips USING (clip_id)")
-            made_by = f"list:{list_name}"
-            self._engine.write(con, "clips", _CLIPS, [made_by])
-            self._engine.write(con, "splits", _SPLITS, {"fallback": default_split, "made_by": made_by})
-            captions = self._captions(con, "listed", made_by, author, language)
-            return MergeCounts(self._rows, clips, self._rows - clips, news, captions)
+            with (
+                self._part("clips") as clips,
+                self._part("splits") as splits,
+                self._part("captions") as captions,
+            ):
+                listed = known = 0
+                for bucket in self._buckets(con):
+                    listed += _count(con, "listed")
+                    known += _count(con, "listed WHERE is_known")
+                    _copy(con, _CLIPS, {"made_by": made_by}, clips)
+                    _copy(con, _SPLITS.format(bucket=bucket), split_of, splits)
+                    self._captions(con, bucket, captions, made_by, author, language, unknown_too=True)
+            return MergeCounts(self._rows, listed, self._rows - listed, listed - known, captions.rows)
 
         return self._engine.run(["clips", "splits", "captions"], work)
 
     def merge_captions(self, list_name: str, author: str, language: str) -> CaptionCounts:
         """Write only the captions, and only those of clips that stand in `clips`."""
+        made_by = f"list:{list_name}"
 
         def work(con: Connection) -> CaptionCounts:
-            self._group(con)
-            unknown = _count(con, "listed ANTI JOIN clips USING (clip_id)")
-            known = "(FROM listed SEMI JOIN clips USING (clip_id))"
-            captions = self._captions(con, known, f"list:{list_name}", author, language)
-            return CaptionCounts(captions, unknown)
+            with self._part("captions") as captions:
+                unknown = 0
+                for bucket in self._buckets(con):
+                    unknown += _count(con, "listed WHERE NOT is_known")
+                    self._captions(con, bucket, captions, made_by, author, language, unknown_too=False)
+            return CaptionCounts(captions.rows, unknown)
 
         return self._engine.run(["clips", "captions"], work)
 
@@ -185,14 +212,20 @@ class SegmentStaging:
         """Close the staging file; a merge does so too."""
         self._file.close()
 
-    def _group(self, con: Connection) -> int:
-        """Make the relation `listed` of the staged rows, one row a clip; the number of clips."""
+    def _buckets(self, con: Connection) -> Iterator[str]:
+        """Make the relation `listed`, one row a clip with what stands of it, for a share of the clips
+        at a time, so that memory does not grow with the list; yields the condition for the share."""
         self._flush()
         self.close()
         con.execute(f"CREATE VIEW staged AS FROM {quoted(str(self._folder / 'staged.parquet'))}")
-        con.execute(_GROUPED)
-        ((repeated, rows),) = con.execute("SELECT count(*), coalesce(sum(times), 0) FROM repeated").fetchall()
-        return self._rows - int(rows) + int(repeated)
+        buckets = self._rows // _BUCKET + 1
+        for number in range(buckets):
+            bucket = f"hash(clip_id) % {buckets} = {number}"
+            con.execute(_LISTED.format(bucket=bucket))
+            yield bucket
+
+    def _part(self, table: str) -> AbstractContextManager[PartWriter]:
+        return self._parts.writing(table, arrow_schema(TABLES[table]))
 
     def _flush(self) -> None:
         if not self._waiting:
@@ -209,26 +242,32 @@ class SegmentStaging:
         self._file.write_table(pa.Table.from_arrays(arrays, schema=_STAGED))
         self._rows += len(batch)
 
-    def _captions(self, con: Connection, listed: str, made_by: str, author: str, language: str) -> int:
+    def _captions(
+        self,
+        con: Connection,
+        bucket: str,
+        part: PartWriter,
+        made_by: str,
+        author: str,
+        language: str,
+        *,
+        unknown_too: bool,
+    ) -> None:
         origin = Origin.MODEL if author.startswith("model:") else Origin.IMPORTED
-        path = self._folder / "texts.parquet"
-        reader = con.sql(_TEXTS.format(listed=listed)).to_arrow_reader(_BATCH)
-        schema = reader.schema.append(pa.field("caption_id", pa.string()))
-        with pq.ParquetWriter(str(path), schema, compression="lz4") as file:
-            for batch in reader:
-                pairs = zip(batch["clip_id"].to_pylist(), batch["external_id"].to_pylist(), strict=True)
-                ids = [layout.caption_id(clip, origin, author, given) for clip, given in pairs]
-                file.write_batch(batch.append_column("caption_id", pa.array(ids, pa.string())))
-        con.execute(f"CREATE VIEW texts AS FROM {quoted(str(path))}")
+        texts: pa.Table = con.sql(_TEXTS, params={"unknown_too": unknown_too}).to_arrow_table()
+        pairs = zip(texts["clip_id"].to_pylist(), texts["external_id"].to_pylist(), strict=True)
+        ids = [layout.caption_id(str(clip), origin, author, str(given)) for clip, given in pairs]
+        con.register("texts", texts.append_column("caption_id", pa.array(ids, pa.string())))
         params = {"made_by": made_by, "author": author, "origin": origin, "language": language}
-        return self._engine.write(con, "captions", _CAPTIONS, params)
+        _copy(con, _CAPTIONS.format(bucket=bucket), params, part)
+        con.unregister("texts")
 
 
 @contextmanager
-def segment_staging(engine: Engine) -> Iterator[SegmentStaging]:
+def segment_staging(parts: Parts, engine: Engine) -> Iterator[SegmentStaging]:
     """A staging place on this machine that is gone when the `with` ends."""
     with tempfile.TemporaryDirectory(prefix="valor-data-") as folder:
-        staging = SegmentStaging(engine, Path(folder))
+        staging = SegmentStaging(parts, engine, Path(folder))
         try:
             yield staging
         finally:
@@ -238,3 +277,8 @@ def segment_staging(engine: Engine) -> Iterator[SegmentStaging]:
 def _count(con: Connection, relation: str) -> int:
     ((count,),) = con.execute(f"SELECT count(*) FROM {relation}").fetchall()
     return int(count)
+
+
+def _copy(con: Connection, sql: str, params: Mapping[str, object], part: PartWriter) -> None:
+    for batch in con.sql(sql, params=params).to_arrow_reader(ROW_GROUP):
+        part.write(batch)

@@ -1,8 +1,11 @@
-"""The SQL views over the parts: one a table, written from its record, and those of `views.sql`.
+"""The SQL views over the parts: three a table, written from its record, and those of `views.sql`.
 
-A table's view shows the latest row of each key. It reads a relation `<table>_rows` that holds
-every row of every part, so the same text serves the internal queries, the user's sandbox and
-`schemas/catalog.sql` in plain DuckDB.
+    <table>_parts   what the Parquet parts hold, as they are; the reader of the parts makes it
+    <table>_rows    every row with every column: one that a part does not know yet is its default, or null
+    <table>         the latest row of each key
+
+The same text serves the internal queries, the user's sandbox and `schemas/catalog.sql` in plain
+DuckDB.
 """
 
 from importlib import resources
@@ -23,15 +26,16 @@ _HEAD = """\
 -- Views of a valor-data workspace, made from the records by `make schemas`; do not edit.
 --
 -- To use them in plain DuckDB, first name the parts of the tables that your workspace has, such as
---   CREATE VIEW clips_rows AS FROM read_parquet('<workspace>/tables/clips/*.parquet', union_by_name=true);
--- then read this file. A table without parts is empty. While a compaction runs a row may stand in
--- two parts: the views show one; `*_rows` of a table with history may show both.
+--   CREATE VIEW clips_parts AS FROM read_parquet('<workspace>/tables/clips/*.parquet', union_by_name = true);
+-- then read this file. Every table has a view of its latest rows and one, <table>_rows, of all. A table
+-- without parts is empty. After a compaction that was cut short a row may stand in two parts: the view of
+-- the latest rows shows it once.
 """
 
 
 def catalog_sql() -> str:
     """The whole text: a view a table, then the views over them."""
-    tables = "\n".join(f"{rows_view(record)}\n{latest_view(record)}" for record in TABLES.values())
+    tables = "\n".join(table_views(record) for record in TABLES.values())
     return f"{_HEAD}\n{tables}\n{hand_written()}"
 
 
@@ -40,27 +44,20 @@ def hand_written() -> str:
     return (resources.files(__package__) / "views.sql").read_text(encoding="utf-8")
 
 
-def rows_view(record: type[Record]) -> str:
-    """An empty relation of the table's columns, for where no part exists."""
-    return f"CREATE VIEW IF NOT EXISTS {record.table}_rows AS {_no_rows(record)};\n"
-
-
-def latest_view(record: type[Record]) -> str:
-    """The latest row of each key. A part from before a column existed reads as its default, or null."""
+def table_views(record: type[Record]) -> str:
+    """The views of one table. Where nobody named its parts, it is empty."""
+    table = record.table
+    columns = ", ".join(f"NULL::{_sql_type(field.type)} AS {field.name}" for field in arrow_schema(record))
     filled = ", ".join(f"coalesce({name}, {value}) AS {name}" for name, value in _defaults(record).items())
     replace = f" REPLACE ({filled})" if filled else ""
     return (
-        f"CREATE VIEW {record.table} AS\n"
-        f"SELECT *{replace}\n"
-        f"FROM ({_no_rows(record)}\n"
-        f"      UNION ALL BY NAME FROM {record.table}_rows)\n"
+        f"CREATE VIEW IF NOT EXISTS {table}_parts AS SELECT {columns} WHERE false;\n"
+        f"CREATE VIEW {table}_rows AS SELECT *{replace} FROM (\n"
+        f"    SELECT {columns} WHERE false\n"
+        f"    UNION ALL BY NAME FROM {table}_parts);\n"
+        f"CREATE VIEW {table} AS FROM {table}_rows\n"
         f"QUALIFY row_number() OVER (PARTITION BY {', '.join(record.key)} ORDER BY made_at_us DESC) = 1;\n"
     )
-
-
-def _no_rows(record: type[Record]) -> str:
-    columns = ", ".join(f"NULL::{_sql_type(field.type)} AS {field.name}" for field in arrow_schema(record))
-    return f"SELECT {columns} WHERE false"
 
 
 def _sql_type(kind: pa.DataType) -> str:

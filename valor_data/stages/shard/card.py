@@ -9,6 +9,7 @@ import pyarrow as pa
 from valor_data.manifest import SplitName
 from valor_data.recipe import Recipe
 from valor_data.rules import describe
+from valor_data.stages.shard.plan import values
 
 # Names of licences that dataset hubs know; any other is shown as it is stated.
 _KNOWN_LICENCES = ("apache-2.0", "cc-by-4.0", "cc-by-nc-4.0", "cc-by-sa-4.0", "cc0-1.0", "mit", "odc-by")
@@ -23,10 +24,11 @@ def render(
     release = recipe.release
     title = release.title or recipe.name
     folder = f"{recipe.name}-{release.version}"
-    captions = [one for said in facts["captions"].to_pylist() for one in said or ()]
-    languages = Counter(one["language"] for one in captions)
-    origins = Counter(one["origin"] for one in captions)
-    sources = Counter(str(source) for source in facts["source"].to_pylist())
+    languages, origins = Counter[str](), Counter[str]()
+    for (captions,) in values(facts, "captions"):
+        languages.update(one["language"] for one in captions)
+        origins.update(one["origin"] for one in captions)
+    sources = Counter(source for (source,) in values(facts, "source"))
     filled = [name for name, numbers in splits.items() if numbers["clips"]]
     first, shards = filled[0], splits[filled[0]]["shards"]
     lines = [
@@ -113,8 +115,8 @@ def _front_matter(
 
 
 def _faults(facts: pa.Table, without_caption: int) -> list[str]:
-    short = sum(1 for missing in facts["short_ms"].to_pylist() if missing)
-    silent = sum(1 for codec in facts["audio_codec"].to_pylist() if codec is None)
+    short = sum(1 for (missing,) in values(facts, "short_ms") if missing)
+    silent = facts["audio_codec"].null_count
     told = [
         (without_caption, "have no caption"),
         (short, "are shorter than their span, because the video ends earlier (`short_ms`)"),
@@ -132,8 +134,8 @@ def _rules(recipe: Recipe) -> str:
     return "; ".join(f"`{describe(rule)}`" for rule in recipe.rules) or "all, for there is no rule"
 
 
-def _listed(counter: Counter[str]) -> str:
-    return ", ".join(f"{name} {number}" for name, number in sorted(counter.items())) or "none"
+def _listed(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{name} {number}" for name, number in sorted(counts.items())) or "none"
 
 
 def _absent(without_caption: int) -> str:

@@ -1,7 +1,7 @@
 """What a release will hold, before a byte of it is written: facts, splits, order, cut. Reads no media."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -27,12 +27,15 @@ _OF_MEDIA = [
 ]
 
 
+Rows = npt.NDArray[np.int64]
+
+
 class PlannedShard(NamedTuple):
     """A shard to be."""
 
     path: str
     split: SplitName
-    rows: npt.NDArray[np.int64]
+    rows: Rows
     """Rows of the facts, in the order in which they shall stand."""
     digest: str
     """Over its path and all facts in it; the facts name the sha256 of the media."""
@@ -52,15 +55,13 @@ def assign_splits(recipe: Recipe, rows: pa.Table) -> split.Assignment:
     """A split for every video: the lists' word, else that of an earlier run, else the hash."""
     by_list: dict[str, set[str]] = {}
     standing: dict[str, set[str]] = {}
-    videos = _values(rows, "video_id")
-    for video, name, author in zip(
-        videos, _values(rows, "split"), _values(rows, "split_made_by"), strict=True
-    ):
+    for video, name, author in values(rows, "video_id", "split", "split_made_by"):
         if name:
             said = by_list if author.startswith("list:") else standing
             said.setdefault(video, set()).add(name)
+    videos = dict.fromkeys(video for (video,) in values(rows, "video_id"))
     shares = recipe.split.model_dump(include=set(split.CAREFUL))
-    return split.assign(dict.fromkeys(videos), {**standing, **by_list}, shares, recipe.split.seed)
+    return split.assign(videos, {**standing, **by_list}, shares, recipe.split.seed)
 
 
 def facts_table(rows: pa.Table, splits: dict[str, str]) -> pa.Table:
@@ -69,13 +70,12 @@ def facts_table(rows: pa.Table, splits: dict[str, str]) -> pa.Table:
     Names are those of the workspace's view `catalog`, so that one query serves both.
     """
     names = {name: rows[name] for name in _OF_CLIP}
-    captions = _values(rows, "captions")
     columns: dict[str, Any] = {
         "clip_id": names.pop("clip_id"),
-        "official_id": _strings([layout.official_id(clip) for clip in _values(rows, "clip_id")]),
+        "official_id": _strings(layout.official_id(clip) for (clip,) in values(rows, "clip_id")),
         **names,
-        "split": _strings([splits[video] for video in _values(rows, "video_id")]),
-        "caption": _strings([said[0]["text"] if said else None for said in captions]),
+        "split": _strings(splits[video] for (video,) in values(rows, "video_id")),
+        "caption": _strings(said[0]["text"] if said else None for (said,) in values(rows, "captions")),
         "captions": rows["captions"],
         **{name: rows[name] for name in _OF_MEDIA},
     }
@@ -104,30 +104,33 @@ def texts(facts: Facts) -> list[tuple[str, bytes]]:
 
 def make_plan(recipe: Recipe, facts: pa.Table) -> Plan:
     """Order the clips of each split by hash of seed and clip_id, and cut them into shards."""
-    sizes: list[int] = []
-    digests: list[bytes] = []
-    order: dict[str, list[tuple[float, int]]] = {name: [] for name in manifest.SPLITS}
+    sizes = np.empty(facts.num_rows, np.int64)
+    digests = np.empty((facts.num_rows, 32), np.uint8)
+    places = np.empty(facts.num_rows, np.float64)
+    split_of = np.empty(facts.num_rows, np.int8)
     splits: dict[SplitName, dict[str, int]] = {name: dict.fromkeys(_COUNTED, 0) for name in manifest.SPLITS}
-    videos: dict[str, set[str]] = {name: set() for name in manifest.SPLITS}
+    videos: dict[SplitName, set[str]] = {name: set() for name in manifest.SPLITS}
     for row, one in enumerate(each(facts)):
+        name: SplitName = one["split"]
         members = texts(one)
-        sizes.append(sample_bytes([one["bytes"], *(len(data) for _, data in members)]))
-        digests.append(hashlib.sha256(members[0][1]).digest())
-        order[one["split"]].append((split.position(recipe.shard.seed, one["clip_id"]), row))
-        counts = splits[one["split"]]
-        counts["clips"] += 1
-        counts["captions"] += len(one["captions"])
-        counts["without_caption"] += not one["captions"]
-        videos[one["split"]].add(one["video_id"])
+        sizes[row] = sample_bytes([one["bytes"], *(len(data) for _, data in members)])
+        digests[row] = np.frombuffer(hashlib.sha256(members[0][1]).digest(), np.uint8)
+        places[row] = split.position(recipe.shard.seed, one["clip_id"])
+        split_of[row] = manifest.SPLITS.index(name)
+        splits[name]["clips"] += 1
+        splits[name]["captions"] += len(one["captions"])
+        splits[name]["without_caption"] += not one["captions"]
+        videos[name].add(one["video_id"])
     shards = []
-    for name in manifest.SPLITS:
-        rows_of = _cut([row for _, row in sorted(order[name])], sizes, recipe)
-        for index, rows in enumerate(rows_of):
+    for number, name in enumerate(manifest.SPLITS):
+        of_split = np.flatnonzero(split_of == number)
+        order = of_split[np.argsort(places[of_split], kind="stable")]
+        for index, rows in enumerate(_cut(order, sizes, recipe)):
             path = layout.shard_name(name, index)
-            content = b"".join([path.encode(), *(digests[row] for row in rows)])
-            shards.append(PlannedShard(path, name, np.array(rows), hashlib.sha256(content).hexdigest()))
+            digest = hashlib.sha256(path.encode() + digests[rows].tobytes()).hexdigest()
+            shards.append(PlannedShard(path, name, rows, digest))
             splits[name]["shards"] += 1
-            splits[name]["bytes"] += EMPTY_BYTES + sum(sizes[row] for row in rows)
+            splits[name]["bytes"] += EMPTY_BYTES + int(sizes[rows].sum())
         splits[name]["videos"] = len(videos[name])
     total = {counted: sum(counts[counted] for counts in splits.values()) for counted in _COUNTED}
     said = recipe.release.model_dump(include={"title", "licence", "description"})
@@ -135,23 +138,24 @@ def make_plan(recipe: Recipe, facts: pa.Table) -> Plan:
     return Plan(shards, digest, total, splits)
 
 
-def _cut(order: list[int], sizes: list[int], recipe: Recipe) -> Iterator[list[int]]:
-    part: list[int] = []
-    size = EMPTY_BYTES
-    for row in order:
-        full = len(part) == recipe.shard.samples or size + sizes[row] > recipe.shard.max_mb * 1_000_000
-        if part and full:
-            yield part
-            part, size = [], EMPTY_BYTES
-        part.append(row)
-        size += sizes[row]
-    if part:
-        yield part
+def _cut(order: Rows, sizes: npt.NDArray[np.int64], recipe: Recipe) -> Iterator[Rows]:
+    """Consecutive runs of rows, each as long as the recipe's limits allow."""
+    most_bytes = recipe.shard.max_mb * 1_000_000
+    start, taken = 0, EMPTY_BYTES
+    for end, size in enumerate(sizes[order].tolist()):
+        if end > start and (end - start == recipe.shard.samples or taken + size > most_bytes):
+            yield order[start:end]
+            start, taken = end, EMPTY_BYTES
+        taken += size
+    if len(order):
+        yield order[start:]
 
 
-def _values(table: pa.Table, name: str) -> list[Any]:
-    return table[name].to_pylist()
+def values(table: pa.Table, *names: str) -> Iterator[tuple[Any, ...]]:
+    """Rows of some columns as Python values, never all at once."""
+    for batch in table.select(list(names)).to_batches(max_chunksize=_ROWS_AT_A_TIME):
+        yield from zip(*(column.to_pylist() for column in batch.columns), strict=True)
 
 
-def _strings(values: list[str | None] | list[str]) -> "pa.Array[Any]":
-    return pa.array(values, pa.string())
+def _strings(found: Iterable[str | None]) -> "pa.Array[Any]":
+    return pa.array(found, pa.string())

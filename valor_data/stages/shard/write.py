@@ -33,6 +33,7 @@ from valor_data.stages.shard.plan import (
     facts_table,
     make_plan,
     texts,
+    values,
 )
 from valor_data.store import Store
 from valor_data.workspace import Workspace
@@ -112,10 +113,9 @@ def _missing_step(workspace: Workspace) -> str:
 
 def _save_splits(workspace: Workspace, rows: pa.Table, assigned: split.Assignment) -> None:
     """Rows for clips that have none, or whose video a list has moved since; a list's own row stays."""
-    columns = [rows[name].to_pylist() for name in ("clip_id", "video_id", "split", "split_made_by")]
     workspace.tables.append(
         SplitOf.model_validate({"clip_id": clip, "split": assigned.splits[video], "made_by": SPLIT})
-        for clip, video, name, author in zip(*columns, strict=True)
+        for clip, video, name, author in values(rows, "clip_id", "video_id", "split", "split_made_by")
         if name is None or (name != assigned.splits[video] and not author.startswith("list:"))
     )
 

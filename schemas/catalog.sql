@@ -1,0 +1,216 @@
+-- Views of a valor-data workspace, made from the records by `make schemas`; do not edit.
+--
+-- To use them in plain DuckDB, first name the parts of the tables that your workspace has, such as
+--   CREATE VIEW clips_rows AS FROM read_parquet('<workspace>/tables/clips/*.parquet', union_by_name=true);
+-- then read this file. A table without parts is empty. While a compaction runs a row may stand in
+-- two parts: the views show one; `*_rows` of a table with history may show both.
+
+CREATE VIEW IF NOT EXISTS clips_rows AS SELECT NULL::VARCHAR AS clip_id, NULL::VARCHAR AS source, NULL::VARCHAR AS video_id, NULL::BIGINT AS start_ms, NULL::BIGINT AS end_ms, NULL::VARCHAR AS url, NULL::VARCHAR[] AS labels, NULL::VARCHAR AS licence, NULL::VARCHAR AS made_by, NULL::BIGINT AS made_at_us WHERE false;
+
+CREATE VIEW clips AS
+SELECT * REPLACE (coalesce(labels, []) AS labels)
+FROM (SELECT NULL::VARCHAR AS clip_id, NULL::VARCHAR AS source, NULL::VARCHAR AS video_id, NULL::BIGINT AS start_ms, NULL::BIGINT AS end_ms, NULL::VARCHAR AS url, NULL::VARCHAR[] AS labels, NULL::VARCHAR AS licence, NULL::VARCHAR AS made_by, NULL::BIGINT AS made_at_us WHERE false
+      UNION ALL BY NAME FROM clips_rows)
+QUALIFY row_number() OVER (PARTITION BY clip_id ORDER BY made_at_us DESC) = 1;
+
+CREATE VIEW IF NOT EXISTS lists_rows AS SELECT NULL::VARCHAR AS list_id, NULL::VARCHAR AS name, NULL::VARCHAR AS form, NULL::BIGINT AS rows, NULL::BIGINT AS clips, NULL::BIGINT AS duplicates, NULL::BIGINT AS bad_rows, NULL::VARCHAR AS made_by, NULL::BIGINT AS made_at_us WHERE false;
+
+CREATE VIEW lists AS
+SELECT *
+FROM (SELECT NULL::VARCHAR AS list_id, NULL::VARCHAR AS name, NULL::VARCHAR AS form, NULL::BIGINT AS rows, NULL::BIGINT AS clips, NULL::BIGINT AS duplicates, NULL::BIGINT AS bad_rows, NULL::VARCHAR AS made_by, NULL::BIGINT AS made_at_us WHERE false
+      UNION ALL BY NAME FROM lists_rows)
+QUALIFY row_number() OVER (PARTITION BY list_id ORDER BY made_at_us DESC) = 1;
+
+CREATE VIEW IF NOT EXISTS bad_rows_rows AS SELECT NULL::VARCHAR AS list_id, NULL::BIGINT AS line, NULL::VARCHAR AS reason, NULL::VARCHAR AS text, NULL::VARCHAR AS made_by, NULL::BIGINT AS made_at_us WHERE false;
+
+CREATE VIEW bad_rows AS
+SELECT *
+FROM (SELECT NULL::VARCHAR AS list_id, NULL::BIGINT AS line, NULL::VARCHAR AS reason, NULL::VARCHAR AS text, NULL::VARCHAR AS made_by, NULL::BIGINT AS made_at_us WHERE false
+      UNION ALL BY NAME FROM bad_rows_rows)
+QUALIFY row_number() OVER (PARTITION BY list_id, line ORDER BY made_at_us DESC) = 1;
+
+CREATE VIEW IF NOT EXISTS videos_rows AS SELECT NULL::VARCHAR AS video_id, NULL::VARCHAR AS webpage_url, NULL::VARCHAR AS extractor, NULL::VARCHAR AS title, NULL::VARCHAR AS channel_id, NULL::VARCHAR AS upload_date, NULL::VARCHAR AS licence, NULL::BIGINT AS duration_ms, NULL::VARCHAR AS made_by, NULL::BIGINT AS made_at_us WHERE false;
+
+CREATE VIEW videos AS
+SELECT *
+FROM (SELECT NULL::VARCHAR AS video_id, NULL::VARCHAR AS webpage_url, NULL::VARCHAR AS extractor, NULL::VARCHAR AS title, NULL::VARCHAR AS channel_id, NULL::VARCHAR AS upload_date, NULL::VARCHAR AS licence, NULL::BIGINT AS duration_ms, NULL::VARCHAR AS made_by, NULL::BIGINT AS made_at_us WHERE false
+      UNION ALL BY NAME FROM videos_rows)
+QUALIFY row_number() OVER (PARTITION BY video_id ORDER BY made_at_us DESC) = 1;
+
+CREATE VIEW IF NOT EXISTS media_rows AS SELECT NULL::VARCHAR AS clip_id, NULL::VARCHAR AS profile, NULL::VARCHAR AS object_key, NULL::VARCHAR AS sha256, NULL::BIGINT AS bytes, NULL::BIGINT AS duration_ms, NULL::VARCHAR AS video_codec, NULL::BIGINT AS width, NULL::BIGINT AS height, NULL::DOUBLE AS fps, NULL::VARCHAR AS audio_codec, NULL::BIGINT AS sample_rate, NULL::BIGINT AS channels, NULL::DOUBLE AS start_error_ms, NULL::DOUBLE AS av_skew_ms, NULL::BIGINT AS short_ms, NULL::BIGINT AS bytes_read, NULL::VARCHAR AS format_ids, NULL::VARCHAR AS made_by, NULL::BIGINT AS made_at_us WHERE false;
+
+CREATE VIEW media AS
+SELECT * REPLACE (coalesce(short_ms, 0) AS short_ms, coalesce(format_ids, '') AS format_ids)
+FROM (SELECT NULL::VARCHAR AS clip_id, NULL::VARCHAR AS profile, NULL::VARCHAR AS object_key, NULL::VARCHAR AS sha256, NULL::BIGINT AS bytes, NULL::BIGINT AS duration_ms, NULL::VARCHAR AS video_codec, NULL::BIGINT AS width, NULL::BIGINT AS height, NULL::DOUBLE AS fps, NULL::VARCHAR AS audio_codec, NULL::BIGINT AS sample_rate, NULL::BIGINT AS channels, NULL::DOUBLE AS start_error_ms, NULL::DOUBLE AS av_skew_ms, NULL::BIGINT AS short_ms, NULL::BIGINT AS bytes_read, NULL::VARCHAR AS format_ids, NULL::VARCHAR AS made_by, NULL::BIGINT AS made_at_us WHERE false
+      UNION ALL BY NAME FROM media_rows)
+QUALIFY row_number() OVER (PARTITION BY clip_id, profile ORDER BY made_at_us DESC) = 1;
+
+CREATE VIEW IF NOT EXISTS outcomes_rows AS SELECT NULL::VARCHAR AS stage, NULL::VARCHAR AS clip_id, NULL::VARCHAR AS status, NULL::VARCHAR AS reason, NULL::VARCHAR AS message, NULL::BIGINT AS attempts, NULL::VARCHAR AS made_by, NULL::BIGINT AS made_at_us WHERE false;
+
+CREATE VIEW outcomes AS
+SELECT * REPLACE (coalesce(message, '') AS message, coalesce(attempts, 1) AS attempts)
+FROM (SELECT NULL::VARCHAR AS stage, NULL::VARCHAR AS clip_id, NULL::VARCHAR AS status, NULL::VARCHAR AS reason, NULL::VARCHAR AS message, NULL::BIGINT AS attempts, NULL::VARCHAR AS made_by, NULL::BIGINT AS made_at_us WHERE false
+      UNION ALL BY NAME FROM outcomes_rows)
+QUALIFY row_number() OVER (PARTITION BY stage, clip_id ORDER BY made_at_us DESC) = 1;
+
+CREATE VIEW IF NOT EXISTS audio_measures_rows AS SELECT NULL::VARCHAR AS clip_id, NULL::VARCHAR AS media_sha256, NULL::BOOLEAN AS has_audio, NULL::BIGINT AS duration_ms, NULL::DOUBLE AS loudness_lufs, NULL::DOUBLE AS sample_peak_dbfs, NULL::DOUBLE AS silent_share, NULL::DOUBLE AS clipped_share, NULL::BIGINT AS channels, NULL::BIGINT AS sample_rate, NULL::BIGINT AS decode_errors, NULL::VARCHAR AS made_by, NULL::BIGINT AS made_at_us WHERE false;
+
+CREATE VIEW audio_measures AS
+SELECT * REPLACE (coalesce(decode_errors, 0) AS decode_errors)
+FROM (SELECT NULL::VARCHAR AS clip_id, NULL::VARCHAR AS media_sha256, NULL::BOOLEAN AS has_audio, NULL::BIGINT AS duration_ms, NULL::DOUBLE AS loudness_lufs, NULL::DOUBLE AS sample_peak_dbfs, NULL::DOUBLE AS silent_share, NULL::DOUBLE AS clipped_share, NULL::BIGINT AS channels, NULL::BIGINT AS sample_rate, NULL::BIGINT AS decode_errors, NULL::VARCHAR AS made_by, NULL::BIGINT AS made_at_us WHERE false
+      UNION ALL BY NAME FROM audio_measures_rows)
+QUALIFY row_number() OVER (PARTITION BY clip_id, made_by ORDER BY made_at_us DESC) = 1;
+
+CREATE VIEW IF NOT EXISTS verdicts_rows AS SELECT NULL::VARCHAR AS clip_id, NULL::VARCHAR AS rules_digest, NULL::BOOLEAN AS kept, NULL::VARCHAR AS reason, NULL::VARCHAR AS detail, NULL::VARCHAR AS made_by, NULL::BIGINT AS made_at_us WHERE false;
+
+CREATE VIEW verdicts AS
+SELECT * REPLACE (coalesce(reason, '') AS reason, coalesce(detail, '') AS detail)
+FROM (SELECT NULL::VARCHAR AS clip_id, NULL::VARCHAR AS rules_digest, NULL::BOOLEAN AS kept, NULL::VARCHAR AS reason, NULL::VARCHAR AS detail, NULL::VARCHAR AS made_by, NULL::BIGINT AS made_at_us WHERE false
+      UNION ALL BY NAME FROM verdicts_rows)
+QUALIFY row_number() OVER (PARTITION BY clip_id, rules_digest ORDER BY made_at_us DESC) = 1;
+
+CREATE VIEW IF NOT EXISTS captions_rows AS SELECT NULL::VARCHAR AS caption_id, NULL::VARCHAR AS clip_id, NULL::VARCHAR AS text, NULL::VARCHAR AS author, NULL::VARCHAR AS origin, NULL::VARCHAR AS language, NULL::VARCHAR AS modalities_seen, NULL::VARCHAR AS external_id, NULL::BIGINT AS revision, NULL::BOOLEAN AS deleted, NULL::VARCHAR AS made_by, NULL::BIGINT AS made_at_us WHERE false;
+
+CREATE VIEW captions AS
+SELECT * REPLACE (coalesce(language, 'en') AS language, coalesce(modalities_seen, 'av') AS modalities_seen, coalesce(external_id, '') AS external_id, coalesce(revision, 1) AS revision, coalesce(deleted, false) AS deleted)
+FROM (SELECT NULL::VARCHAR AS caption_id, NULL::VARCHAR AS clip_id, NULL::VARCHAR AS text, NULL::VARCHAR AS author, NULL::VARCHAR AS origin, NULL::VARCHAR AS language, NULL::VARCHAR AS modalities_seen, NULL::VARCHAR AS external_id, NULL::BIGINT AS revision, NULL::BOOLEAN AS deleted, NULL::VARCHAR AS made_by, NULL::BIGINT AS made_at_us WHERE false
+      UNION ALL BY NAME FROM captions_rows)
+QUALIFY row_number() OVER (PARTITION BY caption_id ORDER BY made_at_us DESC) = 1;
+
+CREATE VIEW IF NOT EXISTS reviews_rows AS SELECT NULL::VARCHAR AS caption_id, NULL::VARCHAR AS reviewer, NULL::VARCHAR AS decision, NULL::VARCHAR[] AS reasons, NULL::VARCHAR AS made_by, NULL::BIGINT AS made_at_us WHERE false;
+
+CREATE VIEW reviews AS
+SELECT * REPLACE (coalesce(reasons, []) AS reasons)
+FROM (SELECT NULL::VARCHAR AS caption_id, NULL::VARCHAR AS reviewer, NULL::VARCHAR AS decision, NULL::VARCHAR[] AS reasons, NULL::VARCHAR AS made_by, NULL::BIGINT AS made_at_us WHERE false
+      UNION ALL BY NAME FROM reviews_rows)
+QUALIFY row_number() OVER (PARTITION BY caption_id, reviewer ORDER BY made_at_us DESC) = 1;
+
+CREATE VIEW IF NOT EXISTS splits_rows AS SELECT NULL::VARCHAR AS clip_id, NULL::VARCHAR AS split, NULL::VARCHAR AS made_by, NULL::BIGINT AS made_at_us WHERE false;
+
+CREATE VIEW splits AS
+SELECT *
+FROM (SELECT NULL::VARCHAR AS clip_id, NULL::VARCHAR AS split, NULL::VARCHAR AS made_by, NULL::BIGINT AS made_at_us WHERE false
+      UNION ALL BY NAME FROM splits_rows)
+QUALIFY row_number() OVER (PARTITION BY clip_id ORDER BY made_at_us DESC) = 1;
+
+CREATE VIEW IF NOT EXISTS releases_rows AS SELECT NULL::VARCHAR AS name, NULL::VARCHAR AS version, NULL::VARCHAR AS content_sha256, NULL::BIGINT AS clips, NULL::BIGINT AS captions, NULL::BIGINT AS shards, NULL::BIGINT AS bytes, NULL::VARCHAR AS made_by, NULL::BIGINT AS made_at_us WHERE false;
+
+CREATE VIEW releases AS
+SELECT *
+FROM (SELECT NULL::VARCHAR AS name, NULL::VARCHAR AS version, NULL::VARCHAR AS content_sha256, NULL::BIGINT AS clips, NULL::BIGINT AS captions, NULL::BIGINT AS shards, NULL::BIGINT AS bytes, NULL::VARCHAR AS made_by, NULL::BIGINT AS made_at_us WHERE false
+      UNION ALL BY NAME FROM releases_rows)
+QUALIFY row_number() OVER (PARTITION BY name, version ORDER BY made_at_us DESC) = 1;
+
+-- Views over the tables' views. A macro is a view that takes parameters.
+
+-- `audio@12` -> 12.
+CREATE MACRO measurer_version(made_by) AS
+coalesce(try_cast(regexp_extract(made_by, '@([0-9]+)$', 1) AS BIGINT), 0);
+
+-- The newest encoding of each clip, of whatever profile.
+CREATE VIEW newest_media AS
+FROM media QUALIFY row_number() OVER (PARTITION BY clip_id ORDER BY made_at_us DESC, profile) = 1;
+
+-- How the newest try to fetch each clip ended.
+CREATE VIEW newest_fetches AS
+FROM outcomes WHERE starts_with(stage, 'fetch/')
+QUALIFY row_number() OVER (PARTITION BY clip_id ORDER BY made_at_us DESC, stage) = 1;
+
+-- The newest verdict on each clip, by whatever rules.
+CREATE VIEW newest_verdicts AS
+FROM verdicts QUALIFY row_number() OVER (PARTITION BY clip_id ORDER BY made_at_us DESC, rules_digest) = 1;
+
+-- Numbers of each clip's sound, measured on the very bytes of its newest encoding.
+CREATE VIEW current_audio AS
+SELECT a.* FROM audio_measures AS a
+JOIN newest_media AS m ON m.clip_id = a.clip_id AND m.sha256 = a.media_sha256
+QUALIFY row_number() OVER (PARTITION BY a.clip_id ORDER BY measurer_version(a.made_by) DESC, a.made_at_us DESC) = 1;
+
+-- Captions that a release may hold: imported ones, and our annotators' once enough checkers have
+-- seen them and few enough said no (a fix is a yes). Never a model's, never a deleted one.
+CREATE MACRO captions_accepted(checkers, max_rejects) AS TABLE
+SELECT c.*
+FROM captions AS c
+LEFT JOIN (
+    SELECT caption_id, count(*) AS reviews, count(*) FILTER (WHERE decision = 'reject') AS rejects
+    FROM reviews GROUP BY caption_id
+) AS r USING (caption_id)
+WHERE NOT c.deleted
+  AND (c.origin = 'imported'
+       OR (c.origin = 'human' AND coalesce(r.reviews, 0) >= checkers AND coalesce(r.rejects, 0) <= max_rejects));
+
+-- The same by a recipe's defaults: one checker, no rejection.
+CREATE VIEW releasable_captions AS
+FROM captions_accepted(1, 0);
+
+-- The funnel of one profile and one set of rules, in one row.
+CREATE MACRO funnel_of(of_profile, of_rules, checkers, max_rejects) AS TABLE
+WITH
+own_media AS (FROM media WHERE profile = of_profile),
+own_fetches AS (FROM outcomes WHERE stage = 'fetch/' || of_profile),
+judged AS (FROM verdicts SEMI JOIN own_media USING (clip_id) WHERE rules_digest = of_rules),
+accepted AS (FROM captions_accepted(checkers, max_rejects))
+SELECT
+    (SELECT coalesce(sum(rows), 0)::BIGINT FROM lists) AS listed,
+    (SELECT coalesce(sum(duplicates), 0)::BIGINT FROM lists) AS duplicate,
+    (SELECT coalesce(sum(bad_rows), 0)::BIGINT FROM lists) AS bad_rows,
+    (SELECT count(*) FROM own_media) AS fetched,
+    (SELECT count(*) FROM own_fetches WHERE status = 'failed') AS failed,
+    (SELECT count(*) FROM own_fetches WHERE status = 'rejected') AS unavailable,
+    (SELECT count(DISTINCT a.clip_id) FROM audio_measures AS a
+     JOIN own_media AS m ON m.clip_id = a.clip_id AND m.sha256 = a.media_sha256) AS measured,
+    (SELECT count(*) FROM judged WHERE kept) AS kept,
+    (SELECT count(*) FROM judged WHERE NOT kept) AS rejected,
+    (SELECT count(*) FROM judged SEMI JOIN accepted USING (clip_id) WHERE kept) AS captioned,
+    (SELECT count(*) FROM accepted) AS accepted,
+    (SELECT coalesce(max_by(clips, made_at_us), 0)::BIGINT FROM releases) AS released;
+
+-- Why clips are not there, for one profile and one set of rules.
+CREATE MACRO reasons_of(of_profile, of_rules) AS TABLE
+SELECT
+    split_part(split_part(stage, '/', 1), '@', 1) AS stage, status, coalesce(reason, 'unknown') AS reason,
+    count(DISTINCT clip_id) AS clips
+FROM outcomes
+WHERE status <> 'ok' AND split_part(stage, '/', 2) = of_profile
+GROUP BY ALL
+UNION ALL
+SELECT 'filter', 'rejected', reason, count(*)
+FROM verdicts SEMI JOIN media ON media.clip_id = verdicts.clip_id AND media.profile = of_profile
+WHERE rules_digest = of_rules AND NOT kept
+GROUP BY reason;
+
+-- The funnel of what was worked on last.
+CREATE VIEW funnel AS
+FROM funnel_of(
+    (SELECT max_by(split_part(stage, '/', 2), made_at_us) FROM newest_fetches),
+    (SELECT max_by(rules_digest, made_at_us) FROM verdicts), 1, 0);
+
+CREATE VIEW reasons AS
+FROM reasons_of(
+    (SELECT max_by(split_part(stage, '/', 2), made_at_us) FROM newest_fetches),
+    (SELECT max_by(rules_digest, made_at_us) FROM verdicts));
+
+-- One row a clip with all that is known of it.
+CREATE VIEW catalog AS
+WITH told AS (
+    SELECT clip_id, min_by(text, caption_id) AS caption, count(*) AS captions
+    FROM releasable_captions GROUP BY clip_id
+)
+SELECT
+    c.clip_id, c.source, c.video_id, c.start_ms, c.end_ms, c.url, c.labels, c.licence,
+    s.split,
+    t.caption, coalesce(t.captions, 0) AS captions,
+    v.kept, v.reason AS verdict_reason, v.detail AS verdict_detail,
+    f.status AS fetch_status, f.reason AS fetch_reason, f.message AS fetch_message,
+    m.* EXCLUDE (clip_id, made_by, made_at_us),
+    a.* EXCLUDE (clip_id, made_by, made_at_us, media_sha256, duration_ms, channels, sample_rate),
+    a.duration_ms AS audio_duration_ms,
+    d.title, d.channel_id, d.upload_date, d.licence AS platform_licence, d.duration_ms AS video_duration_ms
+FROM clips AS c
+LEFT JOIN newest_media AS m USING (clip_id)
+LEFT JOIN newest_fetches AS f USING (clip_id)
+LEFT JOIN current_audio AS a USING (clip_id)
+LEFT JOIN newest_verdicts AS v USING (clip_id)
+LEFT JOIN splits AS s USING (clip_id)
+LEFT JOIN told AS t USING (clip_id)
+LEFT JOIN videos AS d USING (video_id);

@@ -1,0 +1,210 @@
+"""The graph of a cut: inputs over HTTP, filters on picture and sound, encoders that repeat to the byte."""
+
+from collections.abc import Mapping, Sequence
+from enum import Enum
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol, Self
+from urllib.parse import urlsplit
+
+import ffmpeg
+
+from valor_data import recipe
+from valor_data.media.transcript import FRAME_FORMAT
+
+IDLE_S = 20
+"""Silence of a host after which a read has failed."""
+_REQUEST_BYTES = 1 << 18
+_PROTOCOLS = "http,https,tls,tcp,httpproxy,crypto,data"
+_RATES = "48000|44100|32000|24000|22050|16000|12000|11025|8000"
+_TICKS = "1/90000"
+_NEAR_S = 0.05
+
+
+class Encoding(NamedTuple):
+    """How a clip is encoded."""
+
+    max_height: int
+    """Largest picture height asked of the platform; the cut itself never scales for it."""
+    crf: int
+    audio_kbps: int
+    short_side: int | None
+    """Pixels of the shorter side at most; None keeps the source's size."""
+    fps: float | None
+    """Frames per second at most; None keeps the source's frames and their times."""
+
+
+def encoding_of(fetch: recipe.Fetch) -> Encoding:
+    """The encoding that a recipe asks for."""
+    small = fetch.profile == "small"
+    return Encoding(
+        fetch.max_height,
+        fetch.crf,
+        fetch.audio_kbps,
+        fetch.short_side if small else None,
+        fetch.fps if small else None,
+    )
+
+
+class _Stream(Protocol):
+    @property
+    def url(self) -> str: ...
+    @property
+    def http_headers(self) -> Mapping[str, str]: ...
+    @property
+    def has_video(self) -> bool: ...
+
+
+class _Streams(Protocol):
+    @property
+    def streams(self) -> Sequence[_Stream]: ...
+
+
+class Source(NamedTuple):
+    """Where the bytes are."""
+
+    video_url: str
+    """Address, or path of a local file, of the picture, or of picture and sound together."""
+    audio_url: str | None = None
+    """Address of the sound where it comes apart."""
+    headers: tuple[tuple[str, str], ...] = ()
+    """HTTP headers that the host wants."""
+
+    @classmethod
+    def of(cls, resolved: _Streams) -> Self:
+        """The source that a resolved video names: its picture, and its sound where that comes apart."""
+        video, *audio = sorted(resolved.streams, key=lambda stream: not stream.has_video)
+        return cls(video.url, audio[0].url if audio else None, tuple(video.http_headers.items()))
+
+    @property
+    def urls(self) -> tuple[str, ...]:
+        """One or two."""
+        return (self.video_url, self.audio_url) if self.audio_url else (self.video_url,)
+
+
+class Way(Enum):
+    """How the first frame of the clip is found."""
+
+    SEEK = "seek"  # decoding ends up at the start: the first frame after it is the one, shown from 0 on
+    AHEAD = "ahead"  # decoding begins well before: the frame that is on screen at the start is the one
+    WHOLE = "whole"  # the clip starts where the video does
+
+
+class Span(NamedTuple):
+    """What to read of each input, microseconds."""
+
+    seeks_us: tuple[int, ...]
+    """Where each input is sought; 0: not at all."""
+    into_us: tuple[int, ...]
+    """How long after that, or with `own_clock` after the start of the input, the clip begins."""
+    length_us: int
+    way: Way
+    own_clock: bool
+    """Leave time stamps as they are: ffmpeg shifts them to the seek in whole ticks of each stream, which
+    tears picture and sound apart where ticks are long."""
+
+
+def arguments(source: Source, span: Span, encoding: Encoding, out: Path, stats: Sequence[Path]) -> list[str]:
+    """ffmpeg's arguments: write the span to `out`, and a line a frame to the two files of statistics."""
+    inputs = [
+        ffmpeg.input(_address(url), **_reading(url, source.headers), **_seeking(seek_us, span), threads=1)
+        for url, seek_us in zip(source.urls, span.seeks_us, strict=True)
+    ]
+    # One input is left to ffmpeg's own choice: the largest picture that has frames, the main sound.
+    chosen = inputs if len(inputs) == 1 else [inputs[0]["V:0"], inputs[1]["a:0?"]]
+    output = ffmpeg.output(
+        *chosen,
+        str(out.absolute()),
+        format="mp4",
+        vf=",".join(_picture(span, encoding)),
+        af=",".join(_sound(span)),
+        sn=None,
+        dn=None,
+        map_metadata=-1,
+        map_chapters=-1,
+        threads=1,
+        movflags="+faststart",
+        fflags="+bitexact",
+        video_track_timescale=90000,
+        **{
+            "c:v": "libx264", "preset:v": "veryfast", "crf:v": encoding.crf, "pix_fmt:v": "yuv420p",
+            "fps_mode:v": "vfr", "enc_time_base:v": "1:90000", "flags:v": "+bitexact",
+            "c:a": "aac", "b:a": f"{encoding.audio_kbps}k", "flags:a": "+bitexact",
+            "stats_enc_pre:v": str(stats[0]), "stats_enc_pre_fmt:v": FRAME_FORMAT,
+            "stats_enc_pre:a": str(stats[1]), "stats_enc_pre_fmt:a": FRAME_FORMAT,
+        },
+    )  # fmt: skip
+    clock = ["-copyts", "-start_at_zero"] if span.own_clock else []
+    return [*clock, "-filter_threads", "1", *ffmpeg.get_args(output, overwrite_output=True)]
+
+
+def is_file(url: str) -> bool:
+    """Whether an address names a file over HTTP, not a manifest and not a local path."""
+    parts = urlsplit(url)
+    return parts.scheme in ("http", "https") and not parts.path.endswith((".m3u8", ".mpd"))
+
+
+def _picture(span: Span, encoding: Encoding) -> list[str]:
+    # A finer clock first, for some containers count time in whole frames.
+    filters = [f"settb={_TICKS}", f"setpts=PTS-{_s(span.into_us[0])}/TB"] if span.into_us[0] else []
+    if span.way is Way.SEEK:
+        # That frame is up to one frame late; shown from 0 on, it leaves no empty screen.
+        filters += [f"trim=start=0:end={_s(span.length_us)}", r"setpts=if(eq(N\,0)\,0\,PTS)"]
+    elif span.way is Way.WHOLE:
+        filters += [f"trim=end={_s(span.length_us)}", rf"setpts=if(eq(N\,0)*lt(T\,{_NEAR_S})\,0\,PTS)"]
+    else:
+        # `-fps_mode vfr` drops what ends before 0 and clips what begins before it.
+        filters += [f"trim=end={_s(span.length_us)}"]
+    if encoding.fps is not None:
+        most = f"{encoding.fps:g}"
+        filters += [rf"fps=fps=if(gt(source_fps\,0)\,min(source_fps\,{most})\,{most}):start_time=0"]
+    if encoding.short_side is None:
+        return [*filters, "crop=w=max(2\\,trunc(iw/2)*2):h=max(2\\,trunc(ih/2)*2)"]
+    side = encoding.short_side // 2 * 2
+    width = rf"if(lt(iw\,ih)\,min({side}\,trunc(iw/2)*2)\,-2)"
+    height = rf"if(lt(iw\,ih)\,-2\,min({side}\,trunc(ih/2)*2))"
+    return [*filters, f"scale=w={width}:h={height}:flags=bicubic+accurate_rnd+bitexact"]
+
+
+def _sound(span: Span) -> list[str]:
+    filters = [f"asetpts=PTS-{_s(span.into_us[-1])}/TB"] if span.into_us[-1] else []
+    # Holes in the sound become silence, else all that follows would come early. So does what is missing
+    # at the start, unless that makes us look again from further ahead.
+    fill = "aresample=async=1" if span.way is Way.SEEK else "aresample=async=1:first_pts=0"
+    trim = f"atrim=start=0:end={_s(span.length_us)}"
+    return [*filters, trim, fill, f"aformat=sample_rates={_RATES}:channel_layouts=mono|stereo"]
+
+
+def _s(us: int) -> str:
+    return f"{us / 1e6:.6f}"
+
+
+def _address(url: str) -> str:
+    return url if "://" in url else f"file:{Path(url).absolute()}"
+
+
+def _seeking(seek_us: int, span: Span) -> dict[str, Any]:
+    if not seek_us:
+        return {}
+    return {"ss": _s(seek_us), **({"noaccurate_seek": None} if span.own_clock else {})}
+
+
+def _reading(url: str, headers: Sequence[tuple[str, str]]) -> dict[str, Any]:
+    if "://" not in url:
+        return {"protocol_whitelist": "file"}
+    options: dict[str, Any] = {
+        "protocol_whitelist": _PROTOCOLS,  # a remote playlist must not read local files
+        "rw_timeout": IDLE_S * 1_000_000,
+        "request_size": _REQUEST_BYTES,
+        "reconnect": 1,
+        "reconnect_max_retries": 2,
+        "reconnect_delay_max": 2,
+    }
+    if not is_file(url) and urlsplit(url).path.endswith(".m3u8"):
+        options["seg_max_retry"] = 2
+    sent = {name.lower(): (name, value) for name, value in headers}
+    sent.pop("accept-encoding", None)  # the bytes as they are
+    if "user-agent" in sent:
+        options["user_agent"] = sent.pop("user-agent")[1]
+    if sent:
+        options["headers"] = "".join(f"{name}: {value}\r\n" for name, value in sent.values())
+    return options
