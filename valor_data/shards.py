@@ -10,6 +10,7 @@ import errno
 import hashlib
 import os
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, Protocol, Self
@@ -95,7 +96,8 @@ class ShardWriter:
         self._sha256 = hashlib.sha256()
 
     def __enter__(self) -> Self:
-        self._fd = os.open(self._temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
+        with self._telling():
+            self._fd = os.open(self._temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
         return self
 
     def __exit__(
@@ -132,24 +134,28 @@ class ShardWriter:
             self._sha256.update(piece)
         left = sum(map(len, pieces))
         self._bytes += left
-        try:
+        with self._telling():
             while left:
                 written = os.writev(self._fd, pieces)
                 left -= written
                 if left:  # a signal, or more than Linux's 2 GiB a call
                     pieces = _after(pieces, written)
-        except OSError as error:
-            if error.errno in (errno.ENOSPC, errno.EDQUOT):
-                raise FatalError(
-                    f"{self._out}: the disk is full; free some space and run the command again"
-                ) from error
-            raise
 
     def _finish(self) -> None:
         self._write([_END])
-        os.fsync(self._fd)
+        with self._telling():
+            os.fsync(self._fd)
+            self._temporary.replace(self._out)
         self.info = ShardInfo(self._sha256.hexdigest(), self._bytes, len(self._keys))
-        self._temporary.replace(self._out)
+
+    @contextmanager
+    def _telling(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+            mend = "the disk is full; free some space" if full else f"{error.strerror}; mend it"
+            raise FatalError(f"{self._out}: {mend} and run the command again") from error
 
 
 def _after(pieces: list[bytes], count: int) -> list[Any]:

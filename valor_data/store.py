@@ -176,11 +176,14 @@ class Store:
         yield from sorted(path[start:] for path in found if not _is_temporary(path.rsplit("/", 1)[-1]))
 
     def delete(self, keys: Iterable[str]) -> None:
-        """Remove objects; one that is missing already is fine."""
+        """Remove objects, and a folder that loses its last; one that is missing already is fine."""
         for key in keys:
             with self._telling(key), suppress(FileNotFoundError):
                 if self.is_local:
-                    Path(self._inside(key)).unlink()
+                    file = Path(self._inside(key))
+                    file.unlink()
+                    with suppress(OSError):  # other objects lie in it
+                        file.parent.rmdir()
                 else:
                     self._fs.rm_file(self._inside(key))
 

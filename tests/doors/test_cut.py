@@ -51,8 +51,7 @@ def media(tmp_path_factory: pytest.TempPathFactory) -> Path:
     footage.remux(base, folder / "fmp4.m3u8", *_HLS, "-hls_segment_type", "fmp4")
     footage.remux(base, folder / "picture.mp4", "-an")
     footage.remux(base, folder / "sound.m4a", "-vn")
-    footage.remux(base, folder / "picture.m3u8", "-an", *_HLS)
-    footage.remux(base, folder / "sound.m3u8", "-vn", *_HLS)
+    footage.remux(base, folder / "part%v.m3u8", *_HLS, "-var_stream_map", "v:0,agroup:a a:0,agroup:a")
     footage.make(folder / "a.webm", SECONDS, codecs=_VP8)
     footage.remux(folder / "a.webm", folder / "picture.webm", "-an")
     footage.remux(folder / "a.webm", folder / "sound.webm", "-vn")
@@ -138,7 +137,7 @@ def test_moov_at_the_end_without_ranges_from_the_start(rangeless: MediaServer, t
 @pytest.mark.parametrize(
     ("picture", "sound"),
     [("picture.mp4", "sound.m4a"), ("picture.webm", "sound.webm"), ("picture.mp4", "sound.webm"),
-     ("picture.m3u8", "sound.m3u8")],
+     ("part0.m3u8", "part1.m3u8")],
 )  # fmt: skip
 def test_picture_and_sound_from_two_addresses(
     picture: str, sound: str, ranged: MediaServer, tmp_path: Path
@@ -273,7 +272,7 @@ def test_the_largest_picture_and_nothing_else_is_taken(tmp_path: Path) -> None:
     words.write_text("1\n00:00:00,000 --> 00:00:01,000\nhello\n")
     source = _lavfi(
         tmp_path / "in.mkv", "-f", "lavfi", "-i", "color=s=64x48:d=2", *_PICTURE, *_TONE, "-i", str(words),
-        "-map", "0", "-map", "1", "-map", "2", "-map", "3", *_FAST,
+        "-map", "0", "-map", "1", "-map", "2", "-map", "3", *_FAST, "-disposition:v", "0",
     )  # fmt: skip
     seen = _cut_of(source, tmp_path)
     assert (seen.width, seen.height) == (160, 120)
@@ -324,9 +323,9 @@ def test_sound_that_ends_early_does_not_cost_the_rest_of_the_file(tmp_path: Path
     noise = ("-f", "lavfi", "-i", "nullsrc=s=320x240:r=25:d=60,geq=random(1)*255:128:128")
     tone = ("-f", "lavfi", "-i", "sine=d=3")
     _lavfi(folder / "a.mp4", *noise, *tone, *_FAST, "-g", "25", "-b:v", "3M", "-movflags", "+faststart")
-    with MediaServer(folder, bytes_per_second=3_000_000) as server:
+    with MediaServer(folder, bytes_per_second=1_000_000) as server:
         cut(Source(server.url("a.mp4")), 1000, 4000, EXACT, tmp_path / "clip.mp4", LIMIT)
-        assert server.bytes_sent < 0.8 * (folder / "a.mp4").stat().st_size
+        assert server.bytes_sent < 0.6 * (folder / "a.mp4").stat().st_size
     seen = probe(tmp_path / "clip.mp4")
     assert (seen.frames, seen.duration_ms) == (75, 3000)
     assert footage.sound_of(tmp_path / "clip.mp4")[1] is not None
@@ -380,7 +379,7 @@ def test_a_span_past_the_end_is_rejected(
         (Fault(status=500), Reason.SERVER_ERROR, RetryableError),
         (Fault(status=503), Reason.SERVER_ERROR, RetryableError),
         (Fault(reset=True), Reason.TRANSPORT, RetryableError),
-        (Fault(redirect="/fast.mp4"), Reason.TRANSPORT, RetryableError),
+        (Fault(redirect="/fast.mp4"), Reason.SERVER_ERROR, RetryableError),
         (Fault(html=True), Reason.CORRUPT, ItemError),
     ],
     ids=lambda value: None if isinstance(value, type) else str(value)[:30],

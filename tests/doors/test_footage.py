@@ -4,6 +4,7 @@ import csv
 import http.client
 import socket
 import threading
+import wave
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import pairwise
@@ -300,10 +301,29 @@ def test_the_list_is_a_table_with_addresses(footage: Footage) -> None:
         assert read["caption"] == row.caption
 
 
-@pytest.mark.skipif(scenes.synthesiser() is None, reason="no espeak-ng and no espeak on PATH")
-def test_words_are_spoken_over_the_sound() -> None:
-    scene = Scene("red circle", None, seconds=4.0, words="one two three")
-    assert np.abs(scenes.samples(scene)).max() > 0.5
+def test_words_are_spoken_over_the_softened_sound(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A stand-in for the synthesiser says one second of 440 Hz at its own rate, whatever the words."""
+    with wave.open(str(tmp_path / "voice.wav"), "wb") as file:
+        file.setparams((1, 2, 22_050, 0, "NONE", ""))
+        file.writeframes(
+            (8000 * np.sin(2 * np.pi * 440 * np.arange(22_050) / 22_050)).astype("<i2").tobytes()
+        )
+    program = tmp_path / "espeak-ng"
+    program.write_text(f'#!/bin/sh\n[ "$1 $3 $4" = "-w -- one two" ] && cp {tmp_path}/voice.wav "$2"\n')
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    scene = Scene("red circle", "low hum", seconds=4.0)
+    alone, spoken = scenes.samples(scene), scenes.samples(replace(scene, words="one two"))
+    assert len(alone) == len(spoken)
+    assert share(spoken[RATE : RATE + RATE // 4], 430, 450) > 0.9
+    assert spoken[3 * RATE :] == pytest.approx(0.3 * alone[3 * RATE :], abs=1e-6)
+
+
+def test_without_a_synthesiser_nobody_speaks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert scenes.synthesiser() is None
+    with pytest.raises(FileNotFoundError, match="espeak"):
+        scenes.samples(Scene("red circle", None, words="hello"))
 
 
 # The server

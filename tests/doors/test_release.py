@@ -332,7 +332,7 @@ def test_clips_without_captions_are_released_when_allowed(tmp_path: Path, mp4s: 
         made = write_release(workspace, progress=False)
     assert (made.counts["released"], made.counts["without_caption"]) == (13, 8)
     assert verify(str(tmp_path / "all" / PREFIX)).problems == []
-    assert "- 8 clips have no caption." in (tmp_path / "all" / PREFIX / "README.md").read_text()
+    assert "- Clips without a caption: 8." in (tmp_path / "all" / PREFIX / "README.md").read_text()
     members = [set(one.members) for one in samples_of(tmp_path / "all" / PREFIX)]
     assert members.count({"mp4", "json"}) == 8
     assert members.count({"mp4", "json", "txt"}) == 5

@@ -127,11 +127,14 @@ def test_short_writes_are_completed(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert write(tmp_path / "b.tar").read_bytes() == whole
 
 
-def test_a_full_disk_is_fatal_and_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(fd: int, pieces: list[bytes]) -> int:
+@pytest.mark.parametrize("call", ["writev", "fsync"])  # a late disk tells at fsync
+def test_a_full_disk_is_fatal_and_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    def full(*_: object) -> int:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(os, "writev", full)
+    monkeypatch.setattr(os, call, full)
     with pytest.raises(FatalError, match="disk is full"):
         write(tmp_path / "a.tar")
     assert not list(tmp_path.iterdir())

@@ -15,7 +15,7 @@ from valor_data.demo.footage import Footage, make_footage, make_list
 from valor_data.demo.server import serve
 
 # No proxy of the machine may come between the programs and loopback.
-ENVIRONMENT = {**os.environ, "NO_PROXY": "*", "no_proxy": "*"}
+ENVIRONMENT = {"NO_PROXY": "*", "no_proxy": "*"}
 
 
 def valor(*words: str, code: int = 0, cwd: Path | None = None, env: dict[str, str] | None = None) -> str:
@@ -25,7 +25,7 @@ def valor(*words: str, code: int = 0, cwd: Path | None = None, env: dict[str, st
         capture_output=True,
         text=True,
         cwd=cwd,
-        env={**ENVIRONMENT, **(env or {})},
+        env={**os.environ, **ENVIRONMENT, **(env or {})},
         timeout=280,
     )
     assert ran.returncode == code, f"exit {ran.returncode}\n{ran.stdout}\n{ran.stderr}"

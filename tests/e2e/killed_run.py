@@ -1,7 +1,7 @@
-"""Kill a run at each of its writes in turn, and resume it: `killed_run.py RECIPE SCRATCH before|after`.
+"""Kill a run at each of its writes in turn, and resume it: `killed_run.py RECIPE SCRATCH`.
 
 A write is what makes a file durable or gone: the rename onto its final name, or a removal. Run n gets a
-fresh workspace `SCRATCH/<n>` and dies by SIGKILL right before (or after) its n-th write; a second run
+fresh workspace `SCRATCH/<n>` and dies by SIGKILL right after its n-th write; a second run
 resumes it to the end. Ends at the first run that makes fewer than n writes. Every run is a fork of this
 process, which imported the package once. Prints a JSON line a resumed run.
 """
@@ -20,11 +20,11 @@ from valor_data.records import Report
 MOST_WRITES = 400
 
 
-def main(recipe_path: str, scratch: str, when: str) -> int:
+def main(recipe_path: str, scratch: str) -> int:
     """Exit code 0 when every resumed run ended well."""
     for nth in range(1, MOST_WRITES):
         workspace = str(Path(scratch, str(nth)).resolve())
-        first = _forked(recipe_path, workspace, lambda root=workspace, n=nth: _arm(root, n, when))
+        first = _forked(recipe_path, workspace, lambda root=workspace, n=nth: _arm(root, n))
         if os.WIFEXITED(first):
             return os.WEXITSTATUS(first)
         resumed = _forked(recipe_path, workspace, lambda: None)
@@ -54,7 +54,7 @@ def _run(recipe_path: str, workspace: str) -> Report:
     return chain.run(recipe.load(recipe_path), options)
 
 
-def _arm(root: str, nth: int, when: str) -> None:
+def _arm(root: str, nth: int) -> None:
     writes = 0
 
     def deadly(real: Callable[..., Any]) -> Callable[..., Any]:
@@ -63,8 +63,6 @@ def _arm(root: str, nth: int, when: str) -> None:
             if not any(str(arg).startswith(root) for arg in args):
                 return real(*args, **kwargs)
             writes += 1
-            if when == "before" and writes == nth:
-                os.kill(os.getpid(), signal.SIGKILL)
             result = real(*args, **kwargs)
             if writes == nth:
                 os.kill(os.getpid(), signal.SIGKILL)
@@ -77,4 +75,4 @@ def _arm(root: str, nth: int, when: str) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main(*sys.argv[1:4]))
+    sys.exit(main(*sys.argv[1:3]))

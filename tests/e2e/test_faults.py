@@ -59,7 +59,9 @@ def test_an_unknown_option_is_exit_code_2(tmp_path: Path) -> None:
 
 
 def test_a_strict_list_stops_at_its_first_bad_row(tmp_path: Path) -> None:
-    (tmp_path / "list.csv").write_text("url,start,end\nhttp://127.0.0.1:1/a.mp4,0,10\nhttp://127.0.0.1:1/b.mp4,9,3\n")
+    (tmp_path / "list.csv").write_text(
+        "url,start,end\nhttp://127.0.0.1:1/a.mp4,0,10\nhttp://127.0.0.1:1/b.mp4,9,3\n"
+    )
     text = 'name = "strict"\n[segments]\nstrict = true\n[[segments.lists]]\npath = "list.csv"\n'
     (tmp_path / "strict.toml").write_text(text)
     assert "list.csv:3" in one_line(valor("fetch", "strict.toml", code=2, cwd=tmp_path))
@@ -69,7 +71,7 @@ def test_a_second_writer_is_told_who_writes(served: Served, tmp_path: Path) -> N
     recipe = write_recipe(tmp_path, served.listed)
     first = subprocess.Popen(
         [sys.executable, "-m", "valor_data", "fetch", str(recipe)],
-        env=ENVIRONMENT,
+        env={**os.environ, **ENVIRONMENT},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
@@ -86,7 +88,7 @@ def test_ctrl_c_keeps_what_is_done(served: Served, tmp_path: Path) -> None:
     recipe = write_recipe(tmp_path, served.listed)
     run = subprocess.Popen(
         [sys.executable, "-m", "valor_data", "fetch", str(recipe), "--workers", "1"],
-        env=ENVIRONMENT,
+        env={**os.environ, **ENVIRONMENT},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -97,8 +99,10 @@ def test_ctrl_c_keeps_what_is_done(served: Served, tmp_path: Path) -> None:
     _, stderr = run.communicate(timeout=60)
     assert run.returncode == 130
     assert "the same command goes on from here" in stderr
-    kept = {path for path in clips.rglob("*.mp4")}
-    rows = report("catalog", "sql", "select object_key from media", "--workspace", str(tmp_path / "workspace"))
+    kept = set(clips.rglob("*.mp4"))
+    rows = report(
+        "catalog", "sql", "select object_key from media", "--workspace", str(tmp_path / "workspace")
+    )
     assert len(rows) >= 1
     assert {tmp_path / "workspace" / row["object_key"] for row in rows} <= kept
     report("run", str(recipe))
@@ -142,7 +146,9 @@ def test_too_many_faults_are_exit_code_1(tmp_path: Path) -> None:
     told = report("fetch", "list.csv", code=1, cwd=tmp_path)
     assert told["ok"] is False
     assert told["reasons"] == {"transport": 1}
-    row = report("catalog", "sql", "select message, attempts from outcomes", "--workspace", "list", cwd=tmp_path)[0]
+    row = report(
+        "catalog", "sql", "select message, attempts from outcomes", "--workspace", "list", cwd=tmp_path
+    )[0]
     assert row["attempts"] == 3
     assert "refused" in row["message"].lower()
 

@@ -34,7 +34,9 @@ def test_the_real_valor_32k_plan_loses_no_row(real_data: Path, tmp_path: Path) -
         ),
     ],
 )
-def test_every_shipped_recipe_plans(name: str, files: dict[str, str], real_data: Path, tmp_path: Path) -> None:
+def test_every_shipped_recipe_plans(
+    name: str, files: dict[str, str], real_data: Path, tmp_path: Path
+) -> None:
     """With the real lists that are at hand in the place of those that are not."""
     valor("init", ".", "--recipe", name, cwd=tmp_path)
     for target, source in files.items():

@@ -1,7 +1,7 @@
 """Write the generated files, or check that they are fresh: `python -m tests.ratchets.generate [--check]`.
 
-    schemas/*.schema.json, schemas/catalog.sql   from the records
-    docs/cli.md                                  from the commands
+schemas/*.schema.json, schemas/catalog.sql   from the records
+docs/cli.md                                  from the commands
 """
 
 import os

@@ -14,7 +14,9 @@ from tests.e2e.conftest import ENVIRONMENT, Finished
 from tests.ratchets.generate import ROOT
 
 TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
-CONSOLE = [line[2:] for block in re.findall(r"```console\n(.*?)```", TEXT, re.S) for line in block.splitlines()]
+CONSOLE = [
+    line[2:] for block in re.findall(r"```console\n(.*?)```", TEXT, re.S) for line in block.splitlines()
+]
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +47,7 @@ def test_a_command_of_the_readme_runs(line: str, desk: Path) -> None:
     ran = subprocess.run(
         [sys.executable, "-m", "valor_data", *words[1:]],
         cwd=desk,
-        env=ENVIRONMENT,
+        env={**os.environ, **ENVIRONMENT},
         capture_output=True,
         text=True,
     )
@@ -56,7 +58,8 @@ def test_a_command_of_the_readme_runs(line: str, desk: Path) -> None:
 def test_the_python_of_the_readme_runs(desk: Path) -> None:
     code = "\n".join(re.findall(r"```python\n(.*?)```", TEXT, re.S))
     code += "\nassert len(captions) and len(catalog) and sample['txt']\n"
-    env = {**ENVIRONMENT, "PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path])}
+    path = os.pathsep.join([str(ROOT), *sys.path])
+    env = {**os.environ, **ENVIRONMENT, "PYTHONPATH": path}
     ran = subprocess.run([sys.executable, "-c", code], cwd=desk, env=env, capture_output=True, text=True)
     assert ran.returncode == 0, ran.stderr
 
@@ -64,14 +67,26 @@ def test_the_python_of_the_readme_runs(desk: Path) -> None:
 @pytest.mark.slow
 def test_the_examples_run(desk: Path) -> None:
     example = [sys.executable, "examples/quiet_clips.py", "demo-workspace/workspace"]
-    ran = subprocess.run(example, cwd=desk, capture_output=True, text=True, env=ENVIRONMENT)
+    ran = subprocess.run(example, cwd=desk, capture_output=True, text=True, env={**os.environ, **ENVIRONMENT})
     assert ran.returncode == 0, ran.stderr
     assert "LUFS" in ran.stdout
 
 
 def test_every_make_target_is_explained() -> None:
     shown = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    wanted = "demo test check lint types schemas docs bench pretrain annotate clean".split()
+    wanted = [
+        "demo",
+        "test",
+        "check",
+        "lint",
+        "types",
+        "schemas",
+        "docs",
+        "bench",
+        "pretrain",
+        "annotate",
+        "clean",
+    ]
     assert [name for name in wanted if f"make {name}" not in shown] == []
 
 

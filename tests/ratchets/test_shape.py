@@ -39,7 +39,9 @@ def test_recipes_name_their_data_sets_and_the_library_does_not() -> None:
     """What is special about one data set is data: it lies in pipelines/, not in code."""
     stages = [*(ROOT / "valor_data" / "stages").glob("*.py"), ROOT / "valor_data" / "chain.py"]
     for path in stages:
-        assert not re.search(r"valor.?32k|valor.?1m|audiocaps|vggsound", path.read_text(), re.IGNORECASE), path
+        assert not re.search(r"valor.?32k|valor.?1m|audiocaps|vggsound", path.read_text(), re.IGNORECASE), (
+            path
+        )
 
 
 def test_no_machine_path_or_index_address_stands_in_the_project() -> None:

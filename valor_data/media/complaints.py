@@ -30,7 +30,8 @@ NETWORK = (
     Complaint(r"HTTP error 40[13]", Reason.FORBIDDEN, "[https @ 0x1] HTTP error 403 Forbidden"),
     Complaint(r"HTTP error 429", Reason.RATE_LIMITED, "[https @ 0x1] HTTP error 429 Too Many Requests"),
     Complaint(r"HTTP error 451", Reason.GEO_BLOCKED, "[http @ 0x1] HTTP error 451 Legal Reasons"),
-    Complaint(r"HTTP error 5\d\d", Reason.SERVER_ERROR, "[http @ 0x1] HTTP error 503 Service Unavailable"),
+    Complaint(r"HTTP error [35]\d\d", Reason.SERVER_ERROR, "[http @ 0x1] HTTP error 503 Service Unavailable"),
+    Complaint(r"HTTP error 4\d\d", Reason.UNKNOWN, "[http @ 0x1] HTTP error 400 Bad Request"),
     Complaint(
         r"ends prematurely|ended prematurely", Reason.TRUNCATED,
         "[http @ 0x1] Stream ends prematurely at 2000, should be 820410",
@@ -53,11 +54,12 @@ MEDIA = (
         "[out#0/mp4 @ 0x1] Error writing trailer: No space left on device",
     ),
     Complaint(
-        r"encrypt|decryption key|\((encv|enca) /", Reason.DRM,
+        r"encrypt|decryption key", Reason.DRM,
         "[in#0 @ 0x1] hit EOF while reading sub-sample encryption info",
     ),
     Complaint(
-        r"no decoder found|Decoder .*not found|Unknown decoder|unknown codec|[Nn]ot (yet )?implemented",
+        r"no decoder found|Decoder .*not found|Unknown decoder|unknown codec|[Nn]ot (yet )?implemented"
+        r"|while opening encoder|[Ee]rror reinitializing filters|Impossible to convert",
         Reason.UNSUPPORTED_FORMAT,
         "[aist#0:0/none @ 0x1] Decoding requested, but no decoder found for: none",
     ),
@@ -71,7 +73,9 @@ MEDIA = (
         "[in#0 @ 0x1] Error opening input: Input/output error",
     ),
     Complaint(
-        r"Invalid|invalid|not found|partial file|corrupt|[Ee]rror|missing|damaged|too large|out of range",
+        r"moov atom not found|[Ii]nvalid (data|NAL|nal|.*found)|error (reading|while|splitting)|partial file"
+        r"|[Cc]orrupt|[Dd]amaged|[Mm]issing|[Tt]runcated|no frame|out of range|contradict|unspecified"
+        r"|track id unknown|[Ee]rror (during demuxing|submitting|while decoding)",
         Reason.CORRUPT,
         "[in#0 @ 0x1] moov atom not found",
     ),

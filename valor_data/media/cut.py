@@ -17,8 +17,9 @@ from typing import NamedTuple
 
 from valor_data.errors import FatalError, ItemError, Reason, RetryableError, ValorDataError
 from valor_data.media import complaints, graph
-from valor_data.media.ffmpeg import Line, Run, run
+from valor_data.media.ffmpeg import End, Line, Run, run
 from valor_data.media.graph import Encoding, Source, Span, Way, encoding_of
+from valor_data.media.probe import is_encrypted
 from valor_data.media.transcript import Frames, Transcript, frames_of, transcript
 from valor_data.media.whole import copy_unless_ranged
 
@@ -30,6 +31,9 @@ _DELAY_US = 150_000
 """A picture that starts up to so much after its container's clock was delayed by its coding (B-frames
 without an edit list, AAC priming): spans count from the picture then. More is a true late start."""
 _LATE_SOUND_MS = 25.0
+_DAMAGED_SHARE = 0.5
+"""More corrupt frames than that are no picture; after a seek they may come from a decoder that missed what
+stands at the beginning of the stream only."""
 _LOST = (
     Reason.CORRUPT, Reason.UNSUPPORTED_FORMAT, Reason.NO_VIDEO, Reason.TRUNCATED, Reason.TRANSPORT,
 )  # fmt: skip
@@ -69,15 +73,6 @@ def cut(
         raise
 
 
-class _Clock(NamedTuple):
-    """How a source counts its time, known once ffmpeg has opened it."""
-
-    shifts_us: tuple[int, ...] = (0, 0)
-    """For each input, how much later than asked a span begins, so that it counts from the first picture."""
-    coarse: bool = False
-    """It counts in ticks longer than a millisecond, as AVI does in whole frames."""
-
-
 class _Seen(NamedTuple):
     """One run of ffmpeg, read."""
 
@@ -90,6 +85,8 @@ class _Seen(NamedTuple):
     """Source time of the first frame minus the asked start; nan without a frame."""
     frame_ms: float
     """How long a frame lasts."""
+    damaged_share: float
+    """Share of the decoded frames that the decoder calls corrupt."""
 
     @property
     def refused(self) -> ValorDataError | None:
@@ -104,13 +101,14 @@ class _Seen(NamedTuple):
 
     @property
     def passed_over(self) -> bool:
-        """Frames or samples may lie between the asked start and the first that came."""
-        late = self.error_ms > self.frame_ms * 1.05 + 1
+        """A start from further ahead may show frames or samples that this one missed, or mend them."""
         if not self.picture.shown:
-            return self.said.decoded == 0
+            return self.way is Way.SEEK or not self.said.ended or not self.said.decoded
+        late = self.error_ms > self.frame_ms * 1.05 + 1
         if self.way is Way.SEEK:
-            return late or (self.sound.shown > 0 and self.sound.clip_ms[0] > _LATE_SOUND_MS)
-        return late and self.picture.decoded_before == 0
+            late_sound = self.sound.shown > 0 and self.sound.clip_ms[0] > _LATE_SOUND_MS
+            return late or late_sound or self.damaged_share > 0
+        return (late and self.picture.decoded_before == 0) or self.damaged_share > _DAMAGED_SHARE
 
 
 class _Job:
@@ -122,8 +120,8 @@ class _Job:
     ) -> None:  # fmt: skip
         self._source, self._start_us, self._length_us = source, start_us, end_us - start_us
         self._encoding, self._out, self._scratch, self._until = encoding, out, scratch, until
-        self._clock: _Clock | None = None
-        self._asked_for_ranges = False
+        self._shifts_us: tuple[int, ...] | None = None
+        self._asked_for_ranges = self._sound_ends_early = False
         self._tries = 0
 
     def do(self) -> Cut:
@@ -140,7 +138,7 @@ class _Job:
             if self._copy_whole():
                 rung = 0
             elif refused:
-                raise refused
+                raise self._named(refused)
             elif rung == len(rungs) - 1:
                 return self._judge(seen)
             else:
@@ -153,40 +151,48 @@ class _Job:
             interruption = complaints.interrupted(seen.run.log)
             if interruption:
                 raise interruption
+        if seen.damaged_share > _DAMAGED_SHARE or not seen.said.decoded:
+            raise self._named(complaints.no_picture(seen.run.log))
         if not picture.shown:
-            if seen.said.decoded:
-                raise ItemError(Reason.PAST_END, f"the picture ends before {self._start_us // 1000} ms")
-            raise complaints.no_picture(seen.run.log)
+            raise ItemError(Reason.PAST_END, f"no picture at or after {self._start_us // 1000} ms")
         return Cut(round(seen.error_ms, 3), picture.shown, self._tries)
+
+    def _named(self, error: ValorDataError) -> ValorDataError:
+        """The error, or where the bytes are encrypted that: to a decoder they are noise."""
+        if getattr(error, "reason", None) in (Reason.CORRUPT, Reason.UNSUPPORTED_FORMAT):
+            for url in self._source.urls:
+                if is_encrypted(graph.address(url), graph.reading(url, self._source.headers)):
+                    return ItemError(Reason.DRM, f"the media are encrypted; {error}")
+        return error
 
     def _try(self, ahead_us: int) -> _Seen:
         self._tries += 1
         left_s = self._until - time.monotonic()
         if left_s <= 0:
             raise RetryableError(Reason.TIMEOUT, f"no time was left after {self._tries - 1} runs of ffmpeg")
-        heard: list[Line] = []
-        again = False
+        opened: list[Line] = []
+        damaged = 0
 
-        def watch(line: Line) -> float | None:
-            nonlocal again
-            heard.append(line)
-            if self._clock is None and "-> #0:" in line.text:
-                self._clock = _clock(transcript(heard))
-                again = self._clock != _Clock()
-                return 0.0 if again else None
-            picture_done = (
-                line.text.startswith("[vist#") and "All consumers of this stream are done" in line.text
-            )
-            return _WAIT_S if picture_done else None
+        def watch(line: Line) -> End | None:
+            nonlocal damaged
+            if self._shifts_us is None:
+                opened.append(line)
+                if "-> #0:" in line.text:
+                    self._shifts_us = _shifts_us(transcript(opened))
+                    return End(0, in_order=False) if any(self._shifts_us) else None
+            damaged += line.text.endswith("corrupt decoded frame")
+            picture_done = line.text.startswith("[vf#") and line.text.endswith("All consumers returned EOF")
+            return End(_WAIT_S, in_order=self._sound_ends_early) if picture_done else None
 
         stats = [self._scratch / f"{kind}.stats" for kind in ("video", "audio")]
         for file in stats:
             file.unlink(missing_ok=True)
-        span = self._span(ahead_us)
+        span, known = self._span(ahead_us), self._shifts_us
         result = run(graph.arguments(self._source, span, self._encoding, self._out, stats), left_s, watch)
         if result.timed_out:
             raise RetryableError(Reason.TIMEOUT, complaints.unfinished(result.log))
-        if again:
+        if result.killed:
+            self._sound_ends_early = known == self._shifts_us
             return self._try(ahead_us)
         said = transcript(result.log)
         picture, sound = (frames_of(file) for file in stats)
@@ -195,21 +201,19 @@ class _Job:
         frame_ms = max(usual, *between, 1.0)
         error_ms = math.nan
         if picture.shown:
-            error_ms = picture.source_ms[0] - span.into_us[0] / 1000
+            error_ms = picture.source_ms[0] - span.starts_us[0] / 1000
             if math.isnan(error_ms):  # no time stamps in the container: ffmpeg's reckoning in the clip
                 error_ms = picture.clip_ms[-1] - (len(picture.clip_ms) - 1) * frame_ms
-        return _Seen(result, said, picture, sound, span.way, error_ms, frame_ms)
+        damaged_share = damaged / said.decoded if said.decoded else 0.0
+        return _Seen(result, said, picture, sound, span.way, error_ms, frame_ms, damaged_share)
 
     def _span(self, ahead_us: int) -> Span:
-        clock = self._clock or _Clock()
-        starts = [
-            self._start_us + shift for shift, _ in zip(clock.shifts_us, self._source.urls, strict=False)
-        ]
+        shifts = self._shifts_us or (0,) * len(self._source.urls)
+        starts = tuple(self._start_us + shift for shift in shifts)
         whole = ahead_us == self._start_us
-        seeks = [0 if whole else max(0, start - ahead_us) for start in starts]
-        into = starts if clock.coarse else [start - seek for start, seek in zip(starts, seeks, strict=True)]
+        seeks = tuple(0 if whole else max(0, start - ahead_us) for start in starts)
         way = Way.WHOLE if self._start_us == 0 else Way.AHEAD if ahead_us else Way.SEEK
-        return Span(tuple(seeks), tuple(into), self._length_us, way, clock.coarse)
+        return Span(seeks, starts, self._length_us, way, self._sound_ends_early)
 
     def _copy_whole(self) -> bool:
         """Put local copies in place of addresses whose host knows no ranges; False: there is none."""
@@ -225,19 +229,19 @@ class _Job:
         if tuple(urls) == self._source.urls:
             return False
         self._source = Source(urls[0], urls[1] if len(urls) > 1 else None, self._source.headers)
-        self._clock = None
+        self._shifts_us = None
         return True
 
 
-def _clock(said: Transcript) -> _Clock:
-    picture = said.picture
-    if not picture:
-        return _Clock()
-    delay_us = round(1e6 * (picture.start_s - said.starts_s[picture.input]))
+def _shifts_us(said: Transcript) -> tuple[int, ...]:
+    """For each input, how much later than asked a span begins, so that it counts from the first picture."""
+    if not said.picture:
+        return (0,) * len(said.starts_s)
+    delay_us = round(1e6 * (said.picture.start_s - said.starts_s[said.picture.input]))
     # Whole milliseconds, rounded down, lest a frame that lies on the start be passed over.
     shift = delay_us // 1000 * 1000 if 0 < delay_us <= _DELAY_US else 0
+    if len(said.starts_s) == 1:
+        return (shift,)
     # Renditions of one HLS presentation share a clock; of other pairs each begins at its own start.
-    shared = len(said.formats) > 1 and all(form == "hls" for form in said.formats)
-    apart = round(1e6 * (said.starts_s[0] - said.starts_s[1])) if shared else 0
-    coarse = picture.ticks is not None and picture.ticks < 1000
-    return _Clock((shift, shift + apart), coarse)
+    shared = all(form == "hls" for form in said.formats)
+    return (shift, shift + round(1e6 * (said.starts_s[0] - said.starts_s[1])) if shared else 0)

@@ -39,13 +39,24 @@ class Line(NamedTuple):
     """The line without its level, with the parts of ffmpeg that speak before it."""
 
 
+class End(NamedTuple):
+    """A wish of `watch` that a run ends."""
+
+    after_s: float
+    in_order: bool
+    """True: as if asked at the keyboard, so that the output is whole; False: killed."""
+
+
 class Run(NamedTuple):
     """How a run of ffmpeg ended."""
 
     code: int
+    """0 also where `watch` ended it in order."""
     log: tuple[Line, ...]
     """Its log; the middle of a long one is left out."""
     timed_out: bool
+    killed: bool
+    """`watch` had it killed."""
 
 
 @lru_cache(maxsize=1)
@@ -68,12 +79,12 @@ def tool_versions() -> str:
 def run(
     arguments: Sequence[str],
     seconds_limit: float,
-    watch: Callable[[Line], float | None] = lambda line: None,
+    watch: Callable[[Line], End | None] = lambda line: None,
 ) -> Run:
     """Run ffmpeg to its end, or to the limit of wall-clock seconds.
 
-    `watch` sees each line of the log; a number from it ends the run, in order and with exit code 0,
-    that many seconds later. No process is left behind: it is killed at the limit and on any exception.
+    `watch` sees each line of the log; its first answer ends the run. No process is left behind: it is
+    killed at the limit and on any exception.
     """
     parent = os.getpid()
     process = subprocess.Popen(
@@ -86,13 +97,13 @@ def run(
         process_group=0,  # Ctrl-C reaches this process, which then ends the run itself
         preexec_fn=(lambda: _die_with(parent)) if _LIBC else None,
     )
-    late = threading.Event()
+    fired: list[str] = []
 
-    def expire() -> None:
-        late.set()
-        _signal(process, signal.SIGKILL)
+    def end(why: str, number: signal.Signals) -> None:
+        fired.append(why)
+        _signal(process, number)
 
-    timers = [threading.Timer(seconds_limit, expire)]
+    timers = [threading.Timer(seconds_limit, end, ("late", signal.SIGKILL))]
     timers[0].start()
     head: list[Line] = []
     tail: list[Line] = []
@@ -104,9 +115,10 @@ def run(
             level = line.level
             (head if len(head) < _LINES_KEPT else tail).append(line)
             del tail[:-_LINES_KEPT]
-            wait_s = watch(line)
-            if wait_s is not None and len(timers) == 1:
-                timers.append(threading.Timer(wait_s, _signal, (process, signal.SIGINT)))
+            wish = watch(line)
+            if wish and len(timers) == 1:
+                how = ("ended", signal.SIGINT) if wish.in_order else ("killed", signal.SIGKILL)
+                timers.append(threading.Timer(wish.after_s, end, how))
                 timers[1].start()
         code = process.wait()
     finally:
@@ -116,8 +128,9 @@ def run(
         process.wait()
         if process.stderr:
             process.stderr.close()
-    interrupted = len(timers) > 1 and code == _INTERRUPTED
-    return Run(0 if interrupted else code, (*head, *tail), late.is_set())
+    ended = code == _INTERRUPTED and "ended" in fired
+    killed = code == -signal.SIGKILL
+    return Run(0 if ended else code, (*head, *tail), killed and "late" in fired, killed and "killed" in fired)
 
 
 def _line(text: str, level: str) -> Line:

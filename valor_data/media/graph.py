@@ -94,19 +94,19 @@ class Span(NamedTuple):
 
     seeks_us: tuple[int, ...]
     """Where each input is sought; 0: not at all."""
-    into_us: tuple[int, ...]
-    """How long after that, or with `own_clock` after the start of the input, the clip begins."""
+    starts_us: tuple[int, ...]
+    """When the clip begins, on the input's own clock from its start."""
     length_us: int
     way: Way
-    own_clock: bool
-    """Leave time stamps as they are: ffmpeg shifts them to the seek in whole ticks of each stream, which
-    tears picture and sound apart where ticks are long."""
+    reads_on: bool
+    """Read on past the end until ffmpeg is asked to end; without that it could end in no order once only
+    sound is waited for that never comes."""
 
 
 def arguments(source: Source, span: Span, encoding: Encoding, out: Path, stats: Sequence[Path]) -> list[str]:
     """ffmpeg's arguments: write the span to `out`, and a line a frame to the two files of statistics."""
     inputs = [
-        ffmpeg.input(_address(url), **_reading(url, source.headers), **_seeking(seek_us, span), threads=1)
+        ffmpeg.input(address(url), **reading(url, source.headers), **_seeking(seek_us), threads=1)
         for url, seek_us in zip(source.urls, span.seeks_us, strict=True)
     ]
     # One input is left to ffmpeg's own choice: the largest picture that has frames, the main sound.
@@ -133,7 +133,12 @@ def arguments(source: Source, span: Span, encoding: Encoding, out: Path, stats: 
             "stats_enc_pre:a": str(stats[1]), "stats_enc_pre_fmt:a": FRAME_FORMAT,
         },
     )  # fmt: skip
-    clock = ["-copyts", "-start_at_zero"] if span.own_clock else []
+    if span.reads_on:
+        # Packets that somebody takes are what keeps the reader where it can be told to end.
+        output = ffmpeg.merge_outputs(output, ffmpeg.output(inputs[0]["V:0"], "-", format="null", c="copy"))
+    # With its own idea of time ffmpeg rounds to ticks, which are whole frames in AVI, and takes a seek
+    # that failed for a jump of the clock: the wrong span, without a word.
+    clock = ["-copyts", "-start_at_zero"]
     return [*clock, "-filter_threads", "1", *ffmpeg.get_args(output, overwrite_output=True)]
 
 
@@ -145,7 +150,7 @@ def is_file(url: str) -> bool:
 
 def _picture(span: Span, encoding: Encoding) -> list[str]:
     # A finer clock first, for some containers count time in whole frames.
-    filters = [f"settb={_TICKS}", f"setpts=PTS-{_s(span.into_us[0])}/TB"] if span.into_us[0] else []
+    filters = [f"settb={_TICKS}", f"setpts=PTS-{_s(span.starts_us[0])}/TB"] if span.starts_us[0] else []
     if span.way is Way.SEEK:
         # That frame is up to one frame late; shown from 0 on, it leaves no empty screen.
         filters += [f"trim=start=0:end={_s(span.length_us)}", r"setpts=if(eq(N\,0)\,0\,PTS)"]
@@ -166,7 +171,7 @@ def _picture(span: Span, encoding: Encoding) -> list[str]:
 
 
 def _sound(span: Span) -> list[str]:
-    filters = [f"asetpts=PTS-{_s(span.into_us[-1])}/TB"] if span.into_us[-1] else []
+    filters = [f"asetpts=PTS-{_s(span.starts_us[-1])}/TB"] if span.starts_us[-1] else []
     # Holes in the sound become silence, else all that follows would come early. So does what is missing
     # at the start, unless that makes us look again from further ahead.
     fill = "aresample=async=1" if span.way is Way.SEEK else "aresample=async=1:first_pts=0"
@@ -178,17 +183,18 @@ def _s(us: int) -> str:
     return f"{us / 1e6:.6f}"
 
 
-def _address(url: str) -> str:
+def address(url: str) -> str:
+    """What ffmpeg takes for the same address or path, whatever characters it holds."""
     return url if "://" in url else f"file:{Path(url).absolute()}"
 
 
-def _seeking(seek_us: int, span: Span) -> dict[str, Any]:
-    if not seek_us:
-        return {}
-    return {"ss": _s(seek_us), **({"noaccurate_seek": None} if span.own_clock else {})}
+def _seeking(seek_us: int) -> dict[str, Any]:
+    # The filters trim, on a finer clock.
+    return {"ss": _s(seek_us), "noaccurate_seek": None} if seek_us else {}
 
 
-def _reading(url: str, headers: Sequence[tuple[str, str]]) -> dict[str, Any]:
+def reading(url: str, headers: Sequence[tuple[str, str]]) -> dict[str, Any]:
+    """ffmpeg's input options for an address or a local path."""
     if "://" not in url:
         return {"protocol_whitelist": "file"}
     options: dict[str, Any] = {

@@ -5,6 +5,8 @@ stamps of the packets that an edit list leaves visible.
 """
 
 import contextlib
+import itertools
+from collections.abc import Mapping
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,7 +22,7 @@ from av.video.stream import VideoStream
 
 from valor_data.errors import ItemError, Reason
 
-_ENCRYPTED = ("encv", "enca")
+_ENOUGH_PACKETS = 64
 
 
 class Probe(NamedTuple):
@@ -61,14 +63,22 @@ def probe(path: Path) -> Probe:
         raise ItemError(Reason.CORRUPT, _words(path, error)) from error
 
 
+def is_encrypted(address: str, options: Mapping[str, Any]) -> bool:
+    """Whether the first packets at an address are encrypted; False also when it cannot be read."""
+    try:
+        with av.open(address, options={name: str(value) for name, value in options.items()}) as container:
+            packets = itertools.islice(container.demux(), _ENOUGH_PACKETS)
+            return any(packet.has_sidedata("encryption_info") for packet in packets)
+    except (av.error.FFmpegError, OSError):
+        return False
+
+
 class _Track:
     """One stream while its packets go by."""
 
     def __init__(self, stream: VideoStream | AudioStream) -> None:
         if stream.codec_context is None:
             raise ItemError(Reason.UNSUPPORTED_FORMAT, f"no decoder for the {stream.type} stream")
-        if stream.codec_context.codec_tag in _ENCRYPTED:
-            raise ItemError(Reason.DRM, f"the {stream.type} stream is encrypted")
         stream.codec_context.thread_count = 1
         self.codec = stream.codec_context.codec.canonical_name
         self.first: VideoFrame | AudioFrame | None = None
@@ -79,6 +89,8 @@ class _Track:
 
     def see(self, packet: "Packet[Any]") -> None:
         """Take note of one packet; decode it while no frame has come."""
+        if self.first is None and packet.has_sidedata("encryption_info"):
+            raise ItemError(Reason.DRM, f"the {packet.stream.type} stream is encrypted")
         if packet.size and not packet.is_discard:
             self.packets += 1
             if packet.pts is not None:

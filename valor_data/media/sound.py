@@ -53,7 +53,7 @@ def measure_audio(path: Path) -> AudioNumbers:
     """
     try:
         # An absolute path cannot be taken for a protocol (`a:b.mp4`).
-        container = av.open(str(path.absolute()))
+        container = av.open(str(path.absolute()), metadata_errors="replace")
     except FileNotFoundError:
         raise
     except av.error.FFmpegError as error:
@@ -69,11 +69,13 @@ def measure_audio(path: Path) -> AudioNumbers:
         decoder = _Decoder(container, stream)
         meter = None
         for frame in decoder:
-            meter = meter or _Meter(frame)
-            meter.add(frame)
-        if meter is None:
-            return AudioNumbers(has_audio=False, decode_errors=decoder.errors)
-        return meter.numbers(decoder.errors)
+            try:
+                meter = meter or _Meter(frame)
+                meter.add(frame)
+            except av.error.FFmpegError:  # broken into a form that nothing takes, such as no rate at all
+                decoder.errors += 1
+        numbers = meter.numbers() if meter else AudioNumbers(has_audio=False)
+        return numbers._replace(decode_errors=decoder.errors)
 
 
 class _Decoder:
@@ -111,6 +113,7 @@ class _Meter:
         self._channels = first.layout.nb_channels
         self._rate = first.sample_rate
         self._resampler: AudioResampler | None = None
+        self._foreign: tuple[str, str, int] | None = None  # the form that it takes
         self._graph = Graph()
         self._graph.threads = 1
         self._source = self._graph.add_abuffer(
@@ -142,12 +145,14 @@ class _Meter:
         if self._waiting >= self._most:
             self._drain()
 
-    def numbers(self, decode_errors: int) -> AudioNumbers:
+    def numbers(self) -> AudioNumbers:
         """The numbers of all frames so far; the end of the sound."""
-        for alike in self._resampler.resample(None) if self._resampler else ():
+        for alike in self._rest():
             self._source.push(alike)
         self._source.push(None)
         self._drain()
+        if not self._samples:
+            return AudioNumbers(has_audio=False)
         return AudioNumbers(
             has_audio=True,
             duration_ms=round(self._samples * 1000 / self._rate),
@@ -157,21 +162,25 @@ class _Meter:
             clipped_share=signals.clipped_share(self._levels),
             channels=self._channels,
             sample_rate=self._rate,
-            decode_errors=decode_errors,
         )
 
-    def _alike(self, frame: AudioFrame) -> Iterator[AudioFrame]:
-        """The frame in the form of the first one, and what an older resampler still held."""
-        resampler = self._resampler
-        try:
-            if resampler is None:
-                raise ValueError
-            yield from resampler.resample(frame)
-        except ValueError:  # not the form it was made for
-            yield from resampler.resample(None) if resampler else ()
-            form, layout, rate = self._form
-            self._resampler = AudioResampler(format=form, layout=layout, rate=rate)
-            yield from self._resampler.resample(frame)
+    def _alike(self, frame: AudioFrame) -> list[AudioFrame]:
+        """The frame in the form of the first one, after what an older resampler still held."""
+        own = (frame.format.name, frame.layout.name, frame.sample_rate)
+        if self._resampler is not None and self._foreign == own:
+            return self._resampler.resample(frame)
+        rest = self._rest()
+        form, layout, rate = self._form
+        resampler = AudioResampler(format=form, layout=layout, rate=rate)
+        alike = resampler.resample(frame)
+        self._resampler, self._foreign = resampler, own  # not before: it may have refused the frame
+        return rest + alike
+
+    def _rest(self) -> list[AudioFrame]:
+        """What the resampler still holds; it is done with."""
+        rest = self._resampler.resample(None) if self._resampler else []
+        self._resampler = None
+        return rest
 
     def _drain(self) -> None:
         """Take the levels of the windows that are ready; their samples are let go."""

@@ -17,7 +17,7 @@ _START = re.compile(r"^  Duration: .*?, start: (-?[\d.]+)")
 _STREAM = re.compile(r"^\s+Stream #(\d+):(\d+).*?: (Video|Audio): (.*)$")
 _MAPPED = re.compile(r"^\s+Stream #(\d+):(\d+) -> #0:(\d+) ")
 _OWN_START = re.compile(r", start (-?[\d.]+)")
-_RATE = re.compile(r", ([\d.]+)(k?) (fps|tbn)")
+_FPS = re.compile(r", ([\d.]+)(k?) fps")
 _NO_STAMP = str(-(1 << 63))
 _DECODED = re.compile(r"Input stream #(\d+):(\d+) \(video\):.*?; (\d+) frames decoded; (\d+) decode errors")
 
@@ -31,8 +31,6 @@ class StreamLine(NamedTuple):
     """`Video` or `Audio`."""
     start_s: float
     fps: float | None
-    ticks: float | None
-    """Ticks of its clock in a second."""
     cover: bool
     """A picture that belongs to the file, not to its time."""
     text: str
@@ -51,6 +49,8 @@ class Transcript(NamedTuple):
     sound: StreamLine | None
     decoded: int
     """Frames of the picture that were decoded."""
+    ended: bool
+    """An input was read to its end."""
 
 
 def transcript(log: Sequence[Line]) -> Transcript:
@@ -60,6 +60,7 @@ def transcript(log: Sequence[Line]) -> Transcript:
     streams: list[StreamLine] = []
     chosen: list[tuple[int, int]] = []
     decoded: dict[tuple[int, int], int] = {}
+    ended = False
     inside = True  # of the part on inputs; outputs look alike
     for _, line in log:
         if match := _INPUT.match(line):
@@ -75,25 +76,25 @@ def transcript(log: Sequence[Line]) -> Transcript:
             chosen.append((int(match[1]), int(match[2])))
         elif match := _DECODED.search(line):
             decoded[int(match[1]), int(match[2])] = int(match[3])
+        ended = ended or line.endswith("EOF while reading input")
     used = [stream for stream in streams if (stream.input, stream.number) in chosen]
     picture = next((s for s in used if s.kind == "Video" and not s.cover), None)
     sound = next((s for s in used if s.kind == "Audio"), None)
     count = decoded.get((picture.input, picture.number), 0) if picture else 0
-    return Transcript(tuple(formats), tuple(starts), tuple(streams), picture, sound, count)
+    return Transcript(tuple(formats), tuple(starts), tuple(streams), picture, sound, count, ended)
 
 
 def _stream(match: re.Match[str], clock_start_s: float) -> StreamLine:
     text = match[4]
     start = _OWN_START.search(text)
-    rates = {m[3]: float(m[1]) * (1000 if m[2] else 1) for m in _RATE.finditer(text)}
+    fps = _FPS.search(text)
     return StreamLine(
         int(match[1]),
         int(match[2]),
         match[3],
         # ffmpeg leaves out a start that equals 0 only, never one that equals the input's.
         float(start[1]) if start else 0.0,
-        rates.get("fps"),
-        rates.get("tbn"),
+        float(fps[1]) * (1000 if fps[2] else 1) if fps else None,
         "(attached pic)" in text,
         text,
     )

@@ -7,7 +7,7 @@ import pyarrow as pa
 
 from valor_data import rules
 from valor_data.errors import UserError
-from valor_data.layout import parse_clip_id
+from valor_data.layout import clip_id, parse_clip_id, parse_official_id
 from valor_data.recipe import Rule
 from valor_data.records import AudioMeasures, Clip, Media, Outcome
 from valor_data.workspace import Workspace
@@ -66,15 +66,15 @@ def columns(measured: pa.Table) -> dict[str, rules.Column]:
     return made
 
 
-def explain(workspace: Workspace, clip_id: str) -> list[str]:
+def explain(workspace: Workspace, given: str) -> list[str]:
     """All that led to a clip's verdict, a line each: the clip, its fetch, its numbers, every rule.
 
-    Raises UserError for an id that no list named.
+    `given` is a clip_id, or the id in VALOR's form. Raises UserError for one that no list named.
     """
     tables, recipe = workspace.tables, workspace.recipe
-    clip = next(tables.rows(Clip, clip_id=_known_form(clip_id)), None)
+    clip = next(tables.rows(Clip, clip_id=_own_form(given)), None)
     if clip is None:
-        raise UserError(f"{clip_id}: no such clip in {workspace.root}; see 'valor-data status'")
+        raise UserError(f"{given}: no such clip in {workspace.root}; see 'valor-data status'")
     lines = [f"clip      {clip.clip_id}  {clip.start_ms / 1000:.3f}-{clip.end_ms / 1000:.3f} s of {clip.url}"]
     if clip.labels:
         lines.append(f"labels    {', '.join(clip.labels)}")
@@ -113,9 +113,10 @@ def _number(value: object) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
-def _known_form(clip_id: str) -> str:
+def _own_form(given: str) -> str:
+    """A clip's id from either form that people have at hand, ours or VALOR's."""
     try:
-        parse_clip_id(clip_id)
+        span = parse_official_id(given) if "." in given else parse_clip_id(given)
+        return clip_id(*span)
     except ValueError as error:
         raise UserError(str(error)) from None
-    return clip_id

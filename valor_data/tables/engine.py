@@ -52,7 +52,7 @@ class Engine:
         `bind` makes the `<table>_parts` of the tables with parts; by default DuckDB reads the files.
         Raises FatalError that names a corrupt part, or says that memory or disk ran out.
         """
-        con, result, _ = self._attempt(tables, work, bind or self._bind)
+        con, result, _ = self._attempt(tables, work, bind or self._bind, MEMORY)
         con.close()
         return result
 
@@ -62,7 +62,12 @@ class Engine:
         return batches
 
     def prepared_stream(
-        self, tables: Sequence[str], prepare: Callable[[Connection], T], sql: str, params: Params = None
+        self,
+        tables: Sequence[str],
+        prepare: Callable[[Connection], T],
+        sql: str,
+        params: Params = None,
+        memory: str = MEMORY,
     ) -> tuple[T, Iterator[pa.RecordBatch]]:
         """`prepare` on a connection, at once; then the rows of one SELECT on it, as they are asked for."""
 
@@ -71,7 +76,7 @@ class Engine:
             reader = con.sql(sql, params=params).to_arrow_reader(_BATCH)
             return prepared, reader, next(iter(reader), None)
 
-        con, (prepared, reader, first), live = self._attempt(tables, work, self._bind)
+        con, (prepared, reader, first), live = self._attempt(tables, work, self._bind, memory)
         return prepared, self._drained(con, reader, first, live)
 
     def write(self, con: Connection, table: str, sql: str, params: Params = None) -> int:
@@ -100,10 +105,11 @@ class Engine:
         tables: Sequence[str],
         work: Callable[[Connection], T],
         bind: Callable[[Connection, Live], None],
+        memory: str,
     ) -> tuple[Connection, T, Live]:
         for _ in range(_RETRIES):
             live = {table: self._parts.live(table) for table in tables}
-            con = connect()
+            con = _connect(memory)
             try:
                 bind(con, live)
                 _define_views(con, tables)
@@ -161,7 +167,7 @@ class Engine:
         return ""
 
 
-def connect(memory: str = MEMORY) -> Connection:
+def _connect(memory: str) -> Connection:
     """A fresh in-memory DuckDB that fetches no extension and cleans up what it spills."""
     spill = Path(tempfile.gettempdir()) / f"valor-data-{layout.temporary_name().removeprefix('.')}"
     return duckdb.connect(

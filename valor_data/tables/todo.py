@@ -7,16 +7,25 @@ from valor_data.records import Clip, Media
 from valor_data.tables.engine import Connection, Engine
 from valor_data.tables.typed import records_with_attempts
 
-# A clip's identity and span never change, so that any of its rows says where it belongs.
+_HELD = "250MB"
+"""What a scan may hold: it stays open beside the workers for as long as the stage runs."""
+
+# Only ids are kept of what is to do: rows are read again when they are handed out, in order.
 _UNFETCHED = """
 CREATE TEMP TABLE todo AS
-WITH done AS (
+WITH seen AS (
     SELECT clip_id, max_by(status, made_at_us) AS status, max_by(attempts, made_at_us) AS attempts
     FROM outcomes_rows WHERE stage = $stage GROUP BY clip_id
 )
-SELECT c.*, coalesce(d.attempts, 0) AS attempts
-FROM clips AS c LEFT JOIN done AS d USING (clip_id)
-WHERE d.clip_id IS NULL OR (d.status = 'failed' AND d.attempts < $max_attempts)
+SELECT c.clip_id, max(c.made_at_us) AS made_at_us, coalesce(any_value(s.attempts), 0) AS attempts
+FROM clips_rows AS c LEFT JOIN seen AS s USING (clip_id)
+WHERE s.clip_id IS NULL OR (s.status = 'failed' AND s.attempts < $max_attempts)
+GROUP BY c.clip_id
+"""
+
+_BY_VIDEO = """
+SELECT c.*, t.attempts FROM clips_rows AS c JOIN todo AS t USING (clip_id, made_at_us)
+ORDER BY c.video_id, c.start_ms, c.end_ms
 """
 
 _UNMEASURED = """
@@ -38,7 +47,8 @@ def unfetched(engine: Engine, stage: str, max_attempts: int) -> tuple[int, Itera
     count, batches = engine.prepared_stream(
         ["clips", "outcomes"],
         lambda con: _todo(con, _UNFETCHED, params),
-        "FROM todo ORDER BY video_id, start_ms, end_ms",
+        _BY_VIDEO,
+        memory=_HELD,
     )
     items = records_with_attempts(Clip, batches)
     by_video = groupby(items, key=lambda item: item[0].video_id)
@@ -56,6 +66,7 @@ def unmeasured(
         ["media", "outcomes", measure_table],
         lambda con: _todo(con, sql, params),
         "FROM todo ORDER BY clip_id",
+        memory=_HELD,
     )
     return count, records_with_attempts(Media, batches)
 

@@ -48,7 +48,7 @@ own_fetches AS (FROM outcomes WHERE stage = 'fetch/' || of_profile),
 judged AS (FROM verdicts SEMI JOIN own_media USING (clip_id) WHERE rules_digest = of_rules),
 accepted AS (FROM captions_accepted(checkers, max_rejects))
 SELECT
-    (SELECT coalesce(sum(rows), 0)::BIGINT FROM lists) AS listed,
+    (SELECT count(*) FROM clips) AS listed,
     (SELECT coalesce(sum(duplicates), 0)::BIGINT FROM lists) AS duplicate,
     (SELECT coalesce(sum(bad_rows), 0)::BIGINT FROM lists) AS bad_rows,
     (SELECT count(*) FROM own_media) AS fetched,

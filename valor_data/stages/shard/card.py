@@ -118,11 +118,11 @@ def _faults(facts: pa.Table, without_caption: int) -> list[str]:
     short = sum(1 for (missing,) in values(facts, "short_ms") if missing)
     silent = facts["audio_codec"].null_count
     told = [
-        (without_caption, "have no caption"),
-        (short, "are shorter than their span, because the video ends earlier (`short_ms`)"),
-        (silent, "have no audio track"),
+        ("without a caption", without_caption),
+        ("shorter than their span, because the video ends earlier (`short_ms`)", short),
+        ("without an audio track", silent),
     ]
-    return [f"- {number} clips {fault}." for number, fault in told if number]
+    return [f"- Clips {fault}: {number}." for fault, number in told if number]
 
 
 def _split_row(name: str, numbers: Mapping[str, int]) -> str:
