@@ -52,6 +52,7 @@ def media(tmp_path_factory: pytest.TempPathFactory) -> Path:
     footage.remux(base, folder / "picture.mp4", "-an")
     footage.remux(base, folder / "sound.m4a", "-vn")
     footage.remux(base, folder / "part%v.m3u8", *_HLS, "-var_stream_map", "v:0,agroup:a a:0,agroup:a")
+    footage.make(folder / "plain.mp4", SECONDS, codecs=(*_FOLDED[:4], "-g", "50", "-bf", "0", "-c:a", "aac"))
     footage.make(folder / "a.webm", SECONDS, codecs=_VP8)
     footage.remux(folder / "a.webm", folder / "picture.webm", "-an")
     footage.remux(folder / "a.webm", folder / "sound.webm", "-vn")
@@ -126,6 +127,16 @@ def test_a_cut_is_exact_without_ranges(name: str, rangeless: MediaServer, tmp_pa
     out = tmp_path / "clip.mp4"
     cut(Source(rangeless.url(name)), START_MS, END_MS, EXACT, out, LIMIT)
     assert_exact(out, START_MS, END_MS)
+
+
+@pytest.mark.parametrize("name", ["fast.mp4", "a.mkv", "a.webm", "a.ts", "hls.m3u8", "plain.mp4"])
+def test_a_start_on_a_keyframe(name: str, ranged: MediaServer, tmp_path: Path) -> None:
+    out = tmp_path / "clip.mp4"
+    done = cut(Source(ranged.url(name)), 12_000, 15_000, EXACT, out, LIMIT)
+    seen = assert_exact(out, 12_000, 15_000)
+    assert seen.frames[0] == (0, 300)
+    assert done.start_error_ms < 1
+    assert probe(out).first_audio_ms == 0
 
 
 def test_moov_at_the_end_without_ranges_from_the_start(rangeless: MediaServer, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Sound measured on real decoders: textbook signals, and agreement with the ffmpeg program."""
 
+import contextlib
 import math
 import subprocess
 import threading
@@ -184,6 +185,35 @@ def test_a_file_that_is_no_media_file_is_corrupt(
 
 def test_names_that_look_like_protocols_or_patterns_are_files(tmp_path: Path) -> None:
     assert measure_audio(wav(tmp_path / "a:b -x%03d.wav", sine(-20.0)[None])).has_audio
+
+
+def test_tags_in_an_old_encoding_do_no_harm(tmp_path: Path) -> None:
+    path = tmp_path / "tagged.mp4"
+    with av.open(str(path), "w") as container:
+        container.metadata["title"] = "TITLE"
+        stream = container.add_stream("aac", rate=RATE, layout="mono")
+        frame = av.AudioFrame.from_ndarray(sine(-20.0)[None], format="fltp", layout="mono")
+        frame.sample_rate = RATE
+        container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    path.write_bytes(path.read_bytes().replace(b"TITLE", "제목x".encode("cp949")))
+    assert measure_audio(path).has_audio
+
+
+def test_mangled_clips_give_numbers_or_a_reason(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    clip = tmp_path / "clip.mp4"
+    write_video(clip, [np.zeros((16, 16, 3), np.uint8)] * 20, 10, np.tile(sine(-20.0, 2.0), (2, 1)), RATE)
+    whole, rng = clip.read_bytes(), np.random.default_rng(0)
+    for _ in range(300):
+        data = bytearray(whole[: rng.integers(len(whole) // 2, len(whole) + 1)])
+        for position in rng.integers(len(data), size=rng.integers(1, 60)):
+            data[position] = rng.integers(256)
+        clip.write_bytes(data)
+        with contextlib.suppress(ItemError):
+            numbers = measure_audio(clip)
+            assert all(math.isfinite(number) for number in numbers if number is not None)
+            assert numbers.has_audio == (numbers.sample_peak_dbfs is not None)
+    assert capfd.readouterr() == ("", "")
 
 
 @pytest.mark.parametrize("folder", ["clips_av", "clips_silent", "formats"])

@@ -62,8 +62,8 @@ def _arm(root: str, nth: int) -> None:
             nonlocal writes
             if not any(str(arg).startswith(root) for arg in args):
                 return real(*args, **kwargs)
+            result = real(*args, **kwargs)  # a removal of what is not there raises, and counts for nothing
             writes += 1
-            result = real(*args, **kwargs)
             if writes == nth:
                 os.kill(os.getpid(), signal.SIGKILL)
             return result

@@ -30,7 +30,9 @@ _AHEAD_US = 10_000_000
 _DELAY_US = 150_000
 """A picture that starts up to so much after its container's clock was delayed by its coding (B-frames
 without an edit list, AAC priming): spans count from the picture then. More is a true late start."""
-_LATE_SOUND_MS = 25.0
+_HOLE_MS = 70.0
+"""Sound that may be missing after a seek, and is silence then: a decoder needs a packet to get going, which
+shows where a span begins on a keyframe. More makes the cut look again from further ahead."""
 _DAMAGED_SHARE = 0.5
 """More corrupt frames than that are no picture; after a seek they may come from a decoder that missed what
 stands at the beginning of the stream only."""
@@ -79,7 +81,6 @@ class _Seen(NamedTuple):
     run: Run
     said: Transcript
     picture: Frames
-    sound: Frames
     way: Way
     error_ms: float
     """Source time of the first frame minus the asked start; nan without a frame."""
@@ -106,8 +107,8 @@ class _Seen(NamedTuple):
             return self.way is Way.SEEK or not self.said.ended or not self.said.decoded
         late = self.error_ms > self.frame_ms * 1.05 + 1
         if self.way is Way.SEEK:
-            late_sound = self.sound.shown > 0 and self.sound.clip_ms[0] > _LATE_SOUND_MS
-            return late or late_sound or self.damaged_share > 0
+            hole_ms = self.said.sound_ms or 0.0
+            return late or hole_ms > _HOLE_MS or self.damaged_share > 0
         return (late and self.picture.decoded_before == 0) or self.damaged_share > _DAMAGED_SHARE
 
 
@@ -172,30 +173,30 @@ class _Job:
             raise RetryableError(Reason.TIMEOUT, f"no time was left after {self._tries - 1} runs of ffmpeg")
         opened: list[Line] = []
         damaged = 0
+        picture_done = False
 
         def watch(line: Line) -> End | None:
-            nonlocal damaged
+            nonlocal damaged, picture_done
             if self._shifts_us is None:
                 opened.append(line)
                 if "-> #0:" in line.text:
                     self._shifts_us = _shifts_us(transcript(opened))
                     return End(0, in_order=False) if any(self._shifts_us) else None
             damaged += line.text.endswith("corrupt decoded frame")
-            picture_done = line.text.startswith("[vf#") and line.text.endswith("All consumers returned EOF")
+            picture_done |= line.text.startswith("[vf#") and line.text.endswith("All consumers returned EOF")
             return End(_WAIT_S, in_order=self._sound_ends_early) if picture_done else None
 
-        stats = [self._scratch / f"{kind}.stats" for kind in ("video", "audio")]
-        for file in stats:
-            file.unlink(missing_ok=True)
-        span, known = self._span(ahead_us), self._shifts_us
+        stats = self._scratch / "frames"
+        stats.unlink(missing_ok=True)
+        span = self._span(ahead_us)
         result = run(graph.arguments(self._source, span, self._encoding, self._out, stats), left_s, watch)
         if result.timed_out:
             raise RetryableError(Reason.TIMEOUT, complaints.unfinished(result.log))
         if result.killed:
-            self._sound_ends_early = known == self._shifts_us
+            self._sound_ends_early = picture_done
             return self._try(ahead_us)
         said = transcript(result.log)
-        picture, sound = (frames_of(file) for file in stats)
+        picture = frames_of(stats)
         usual = 1000 / said.picture.fps if said.picture and said.picture.fps else 1.0
         between = [b - a for a, b in itertools.pairwise(picture.source_ms) if b > a]
         frame_ms = max(usual, *between, 1.0)
@@ -205,7 +206,7 @@ class _Job:
             if math.isnan(error_ms):  # no time stamps in the container: ffmpeg's reckoning in the clip
                 error_ms = picture.clip_ms[-1] - (len(picture.clip_ms) - 1) * frame_ms
         damaged_share = damaged / said.decoded if said.decoded else 0.0
-        return _Seen(result, said, picture, sound, span.way, error_ms, frame_ms, damaged_share)
+        return _Seen(result, said, picture, span.way, error_ms, frame_ms, damaged_share)
 
     def _span(self, ahead_us: int) -> Span:
         shifts = self._shifts_us or (0,) * len(self._source.urls)

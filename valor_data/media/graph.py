@@ -103,8 +103,8 @@ class Span(NamedTuple):
     sound is waited for that never comes."""
 
 
-def arguments(source: Source, span: Span, encoding: Encoding, out: Path, stats: Sequence[Path]) -> list[str]:
-    """ffmpeg's arguments: write the span to `out`, and a line a frame to the two files of statistics."""
+def arguments(source: Source, span: Span, encoding: Encoding, out: Path, stats: Path) -> list[str]:
+    """ffmpeg's arguments: write the span to `out`, and a line for each frame of the picture to `stats`."""
     inputs = [
         ffmpeg.input(address(url), **reading(url, source.headers), **_seeking(seek_us), threads=1)
         for url, seek_us in zip(source.urls, span.seeks_us, strict=True)
@@ -129,8 +129,7 @@ def arguments(source: Source, span: Span, encoding: Encoding, out: Path, stats: 
             "c:v": "libx264", "preset:v": "veryfast", "crf:v": encoding.crf, "pix_fmt:v": "yuv420p",
             "fps_mode:v": "vfr", "enc_time_base:v": "1:90000", "flags:v": "+bitexact",
             "c:a": "aac", "b:a": f"{encoding.audio_kbps}k", "flags:a": "+bitexact",
-            "stats_enc_pre:v": str(stats[0]), "stats_enc_pre_fmt:v": FRAME_FORMAT,
-            "stats_enc_pre:a": str(stats[1]), "stats_enc_pre_fmt:a": FRAME_FORMAT,
+            "stats_enc_pre:v": str(stats), "stats_enc_pre_fmt:v": FRAME_FORMAT,
         },
     )  # fmt: skip
     if span.reads_on:
@@ -171,12 +170,15 @@ def _picture(span: Span, encoding: Encoding) -> list[str]:
 
 
 def _sound(span: Span) -> list[str]:
-    filters = [f"asetpts=PTS-{_s(span.starts_us[-1])}/TB"] if span.starts_us[-1] else []
-    # Holes in the sound become silence, else all that follows would come early. So does what is missing
-    # at the start, unless that makes us look again from further ahead.
-    fill = "aresample=async=1" if span.way is Way.SEEK else "aresample=async=1:first_pts=0"
-    trim = f"atrim=start=0:end={_s(span.length_us)}"
-    return [*filters, trim, fill, f"aformat=sample_rates={_RATES}:channel_layouts=mono|stereo"]
+    shift = f"asetpts=PTS-{_s(span.starts_us[-1])}/TB," if span.starts_us[-1] else ""
+    # The log tells when the first sample came, for holes become silence, at the start and within: else
+    # all that follows would come early.
+    first = "asplit[all][one];[one]atrim=end_sample=1,ashowinfo,anullsink;[all]aresample=async=1:first_pts=0"
+    return [
+        f"{shift}atrim=start=0:end={_s(span.length_us)}",
+        first,
+        f"aformat=sample_rates={_RATES}:channel_layouts=mono|stereo",
+    ]
 
 
 def _s(us: int) -> str:

@@ -52,7 +52,7 @@ def measure_audio(path: Path) -> AudioNumbers:
     samples is held. Raises ItemError(CORRUPT) for a file that is no media file.
     """
     try:
-        # An absolute path cannot be taken for a protocol (`a:b.mp4`).
+        # An absolute path cannot be taken for a protocol (`a:b.mp4`); tags need not be UTF-8.
         container = av.open(str(path.absolute()), metadata_errors="replace")
     except FileNotFoundError:
         raise
@@ -180,7 +180,7 @@ class _Meter:
         """What the resampler still holds; it is done with."""
         rest = self._resampler.resample(None) if self._resampler else []
         self._resampler = None
-        return rest
+        return [frame for frame in rest if frame is not None]  # one that has nothing to do hands None back
 
     def _drain(self) -> None:
         """Take the levels of the windows that are ready; their samples are let go."""

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from valor_data.media.ffmpeg import Line
 
 FRAME_FORMAT = "{n} {ni} {pts} {tb} {ptsi} {tbi}"
-"""For `-stats_enc_pre_fmt`: what `first_frames` reads."""
+"""For `-stats_enc_pre_fmt`: what `frames_of` reads."""
 
 _INPUT = re.compile(r"^Input #(\d+), ([\w,]+), from")
 _START = re.compile(r"^  Duration: .*?, start: (-?[\d.]+)")
@@ -18,6 +18,7 @@ _STREAM = re.compile(r"^\s+Stream #(\d+):(\d+).*?: (Video|Audio): (.*)$")
 _MAPPED = re.compile(r"^\s+Stream #(\d+):(\d+) -> #0:(\d+) ")
 _OWN_START = re.compile(r", start (-?[\d.]+)")
 _FPS = re.compile(r", ([\d.]+)(k?) fps")
+_SOUND = re.compile(r"ashowinfo.* n:0 .*pts_time:(-?[\d.e-]+)")
 _NO_STAMP = str(-(1 << 63))
 _DECODED = re.compile(r"Input stream #(\d+):(\d+) \(video\):.*?; (\d+) frames decoded; (\d+) decode errors")
 
@@ -46,9 +47,10 @@ class Transcript(NamedTuple):
     streams: tuple[StreamLine, ...]
     picture: StreamLine | None
     """The stream that the picture is made of."""
-    sound: StreamLine | None
     decoded: int
     """Frames of the picture that were decoded."""
+    sound_ms: float | None
+    """Clip time of the first decoded sample of the span."""
     ended: bool
     """An input was read to its end."""
 
@@ -61,6 +63,7 @@ def transcript(log: Sequence[Line]) -> Transcript:
     chosen: list[tuple[int, int]] = []
     decoded: dict[tuple[int, int], int] = {}
     ended = False
+    sound_ms = None
     inside = True  # of the part on inputs; outputs look alike
     for _, line in log:
         if match := _INPUT.match(line):
@@ -76,12 +79,13 @@ def transcript(log: Sequence[Line]) -> Transcript:
             chosen.append((int(match[1]), int(match[2])))
         elif match := _DECODED.search(line):
             decoded[int(match[1]), int(match[2])] = int(match[3])
+        elif match := _SOUND.search(line):
+            sound_ms = 1000 * float(match[1])
         ended = ended or line.endswith("EOF while reading input")
-    used = [stream for stream in streams if (stream.input, stream.number) in chosen]
-    picture = next((s for s in used if s.kind == "Video" and not s.cover), None)
-    sound = next((s for s in used if s.kind == "Audio"), None)
+    pictures = [s for s in streams if s.kind == "Video" and not s.cover]
+    picture = next((s for s in pictures if (s.input, s.number) in chosen), None)
     count = decoded.get((picture.input, picture.number), 0) if picture else 0
-    return Transcript(tuple(formats), tuple(starts), tuple(streams), picture, sound, count, ended)
+    return Transcript(tuple(formats), tuple(starts), tuple(streams), picture, count, sound_ms, ended)
 
 
 def _stream(match: re.Match[str], clock_start_s: float) -> StreamLine:
