@@ -5,8 +5,8 @@
 FOLDER holds clips (those with sound are taken); without it sixty clips of ten seconds are made.
 Sides run in turn, A B A B, over the same files, page-cached; figures are CPU seconds (user +
 system, children included), and the median of the ratios of neighbours. Two workers are compared
-with one by wall time, the pools warm; where other programs keep the cores busy that says little,
-so the gain that the workers' own CPU seconds would allow on free cores is printed beside it.
+with one by wall time, the pools warm, beside a pure loop, which says what the machine has to give
+(under 2 where other programs keep the cores busy), and by the workers' own CPU seconds.
 """
 
 import os
@@ -15,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -28,7 +28,7 @@ from valor_data.demo.scenes import FPS, SAMPLE_RATE, frames, make_scene, pairs, 
 from valor_data.media.sound import measure_audio
 from valor_data.media.write import write_video
 
-ROUNDS, CLIPS, REPEATS = 5, 60, 4
+ROUNDS, CLIPS, REPEATS = 5, 60, 3
 MOST_DECODES, LEAST_PROCESSES, LEAST_GAIN = 2.5, 2.0, 1.8
 
 
@@ -61,10 +61,19 @@ def cpu_of_one(clip: Path) -> float:
     return time.process_time() - before
 
 
-def pool_seconds(pool: ProcessPoolExecutor, clips: list[Path]) -> tuple[float, float]:
-    """Wall time until the pool has measured all clips, and the CPU that its workers took."""
+def cpu_of_a_loop(_: Path) -> float:
+    """CPU seconds of a loop that waits for nothing and shares nothing, about as long as a clip takes."""
+    before = time.process_time()
+    sum(range(1_000_000))
+    return time.process_time() - before
+
+
+def pool_seconds(
+    pool: ProcessPoolExecutor, work: Callable[[Path], float], clips: list[Path]
+) -> tuple[float, float]:
+    """Wall time until the pool has done the work on all clips, and the CPU that its workers took."""
     before = time.perf_counter()
-    cpu = sum(pool.map(cpu_of_one, clips, chunksize=4))
+    cpu = sum(pool.map(work, clips, chunksize=4))
     return time.perf_counter() - before, cpu
 
 
@@ -81,21 +90,25 @@ def main() -> int:
             bare.append(cpu_seconds(bare_decode, clips))
             ours.append(cpu_seconds(measure_audio, clips))
             processes.append(cpu_seconds(ffmpeg_process, clips))
-        one, two = [], []
+        gains: dict[Callable[[Path], float], list[tuple[float, float]]] = {cpu_of_one: [], cpu_of_a_loop: []}
         with ProcessPoolExecutor(1) as single, ProcessPoolExecutor(2) as double:
             for _ in range(ROUNDS + 1):
-                one.append(pool_seconds(single, clips * REPEATS))
-                two.append(pool_seconds(double, clips * REPEATS))
-    (wall_one, cpu_one), (wall_two, cpu_two) = (zip(*rounds[1:], strict=True) for rounds in (one, two))
+                for work, rounds in gains.items():
+                    wall_one, cpu_one = pool_seconds(single, work, clips * REPEATS)
+                    wall_two, cpu_two = pool_seconds(double, work, clips * REPEATS)
+                    rounds.append((wall_one / wall_two, 2 * cpu_one / cpu_two))
+    # The first round warms the pools.
+    wall, cpu = (statistics.median(column) for column in zip(*gains[cpu_of_one][1:], strict=True))
+    loop, _ = (statistics.median(column) for column in zip(*gains[cpu_of_a_loop][1:], strict=True))
     rows = [
         ("ours / bare decode", ratio(ours, bare), "<=", MOST_DECODES),
         ("ffmpeg process / ours", ratio(processes, ours), ">=", LEAST_PROCESSES),
-        ("two workers' gain, wall", ratio(wall_one, wall_two), ">=", LEAST_GAIN),
-        ("two workers' gain, by CPU", 2 * ratio(cpu_one, cpu_two), ">=", LEAST_GAIN),
+        (f"two workers, wall (loop {loop:.2f})", wall, ">=", LEAST_GAIN * min(loop, 2) / 2),
+        ("two workers, by CPU", cpu, ">=", LEAST_GAIN),
     ]
     for name, reached, sign, bound in rows:
         met = reached <= bound if sign == "<=" else reached >= bound
-        print(f"{name:26} {reached:5.2f}  ({sign} {bound}) {'ok' if met else 'MISSED'}")
+        print(f"{name:30} {reached:5.2f}  ({sign} {bound:.2f}) {'ok' if met else 'MISSED'}")
     print(f"CPU per clip: bare {each(bare, clips)} ms, ours {each(ours, clips)} ms", end="")
     print(
         f", process {each(processes, clips)} ms; {seconds / statistics.median(ours):.0f} x real time a core"
@@ -103,7 +116,7 @@ def main() -> int:
     return 0 if all(r <= b if s == "<=" else r >= b for _, r, s, b in rows) else 1
 
 
-def ratio(above: Sequence[float], below: Sequence[float]) -> float:
+def ratio(above: list[float], below: list[float]) -> float:
     """Median of the ratios of neighbouring rounds."""
     return statistics.median(a / b for a, b in zip(above, below, strict=True))
 

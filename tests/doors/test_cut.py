@@ -331,7 +331,7 @@ def test_the_frame_on_screen_at_the_start_is_kept_where_frames_are_rare(tmp_path
 def test_sound_that_ends_early_does_not_cost_the_rest_of_the_file(tmp_path: Path) -> None:
     folder = tmp_path / "served"
     folder.mkdir()
-    noise = ("-f", "lavfi", "-i", "nullsrc=s=320x240:r=25:d=60,geq=random(1)*255:128:128")
+    noise = ("-f", "lavfi", "-i", "nullsrc=s=320x240:r=25:d=40,geq=random(1)*255:128:128")
     tone = ("-f", "lavfi", "-i", "sine=d=3")
     _lavfi(folder / "a.mp4", *noise, *tone, *_FAST, "-g", "25", "-b:v", "3M", "-movflags", "+faststart")
     with MediaServer(folder, bytes_per_second=1_000_000) as server:
@@ -354,6 +354,29 @@ def test_holes_in_the_sound_do_not_move_what_follows(tmp_path: Path, media: Path
     tail = samples[-footage.RATE :]
     seconds = footage.find(tail, reference)
     assert seconds == pytest.approx(1 + pts + (len(samples) - footage.RATE) / footage.RATE, abs=0.02)
+
+
+@pytest.mark.parametrize(("start_ms", "end_ms"), [(25_370, 28_370), (18_500, 22_500), (0, 3000)])
+def test_a_presentation_whose_clock_begins_anew(
+    start_ms: int, end_ms: int, media: Path, tmp_path: Path
+) -> None:
+    # Twenty seconds, a break as before and after an advertisement, then the rest with its clock from zero.
+    folder = tmp_path / "served"
+    folder.mkdir()
+    for part, begin in (("a", "0"), ("b", "20")):
+        options = ("-hls_segment_filename", str(folder / f"{part}%d.ts"), *_HLS)
+        piece = _lavfi(
+            tmp_path / f"{part}.mp4", "-ss", begin, "-i", str(media / "fast.mp4"), "-t", "20", *_FAST
+        )
+        footage.remux(piece, folder / f"{part}.m3u8", *options)
+    first = (folder / "a.m3u8").read_text().replace("#EXT-X-ENDLIST\n", "#EXT-X-DISCONTINUITY\n")
+    rest = (folder / "b.m3u8").read_text()
+    (folder / "all.m3u8").write_text(first + rest[rest.index("#EXTINF") :])
+    with MediaServer(folder) as server:
+        cut(Source(server.url("all.m3u8")), start_ms, end_ms, EXACT, tmp_path / "clip.mp4", LIMIT)
+    frames = footage.read(tmp_path / "clip.mp4", SECONDS).frames
+    assert abs(frames[0][1] / 25 - start_ms / 1000) <= 0.2
+    assert len(frames) == pytest.approx((end_ms - start_ms) / 40, abs=4)
 
 
 # Where the source ends

@@ -82,7 +82,8 @@ def test_the_demo_takes_a_folder_of_your_own_videos(real_data: Path, tmp_path: P
         shutil.copy(real_data / "clips_av" / name, media / name)
     (media / "Diff-Foley__car.txt").write_text("A drag car races down a strip, its engine roaring.\n")
     story.tell_of(str(media), str(tmp_path / "told"))
-    release = tmp_path / "told" / "workspace" / "releases" / "demo-0.1.0"
+    release = tmp_path / "told" / "workspace" / "releases" / "media-0.1.0"
     manifest = json.loads((release / "manifest.json").read_text())
     assert manifest["counts"]["captions"] == 1
-    assert "without a caption" in (release / "README.md").read_text()
+    assert manifest["counts"]["without_caption"] == 2
+    assert "clips without a caption" in (release / "README.md").read_text()

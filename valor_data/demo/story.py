@@ -2,6 +2,7 @@
 
 import csv
 import shlex
+import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from urllib.parse import quote
@@ -29,14 +30,13 @@ Spans = list[tuple[float, float, str]]
 
 def tell(folder: str) -> None:
     """Render the footage and run the chain on it."""
-    root = Path(folder)
+    root = _cleared(folder)
     print("Rendering footage: shapes that can only be seen, sounds that can only be heard ...")
     footage = make_footage(root / "footage")
-    seconds = sum(1 for _ in footage.folder.glob("*.mp4"))
-    print(f"  {seconds} videos in {footage.folder}\n")
+    print(f"  {sum(1 for _ in footage.folder.glob('*.mp4'))} videos in {footage.folder}\n")
     with serve(footage.folder) as base_url:
         listed = make_list(footage, base_url)
-        _chain(root, listed, captioned=True)
+        _chain(root, "demo", listed)
 
 
 def tell_of(media: str, folder: str) -> None:
@@ -53,13 +53,21 @@ def tell_of(media: str, folder: str) -> None:
     if not videos:
         raise UserError(f"MEDIA={media}: no video in it ({' '.join(sorted(_VIDEO_SUFFIXES))})")
     spans = {video: _spans(video, _captions(video)) for video in videos}
-    captioned = any(caption for of_video in spans.values() for _, _, caption in of_video)
-    root = Path(folder)
-    root.mkdir(parents=True, exist_ok=True)
-    print(f"{len(videos)} videos in {source}, {'with' if captioned else 'no'} captions beside them\n")
+    captioned = sum(any(caption for _, _, caption in of_video) for of_video in spans.values())
+    root = _cleared(folder)
+    print(f"{len(videos)} videos in {source}, {captioned} of them with a caption beside them\n")
     with serve(source) as base_url:
-        listed = _write_list(root / "media.csv", source, base_url, spans)
-        _chain(root, listed, captioned=captioned)
+        listed = _write_list(root / "segments.csv", source, base_url, spans)
+        _chain(root, "media", listed)
+
+
+def _cleared(folder: str) -> Path:
+    """The demo's folder, without what an earlier demo left: the story is told from its beginning."""
+    root = Path(folder)
+    if any((root / f"{name}.toml").exists() for name in ("demo", "media")):
+        shutil.rmtree(root / "workspace", ignore_errors=True)
+    root.mkdir(parents=True, exist_ok=True)
+    return root
 
 
 def _captions(video: Path) -> Spans:
@@ -110,23 +118,18 @@ def _write_list(path: Path, source: Path, base_url: str, spans: dict[Path, Spans
     return path
 
 
-def _chain(root: Path, listed: Path, *, captioned: bool) -> None:
-    """The steps that a user would type, each with its result."""
-    recipe_path = root / "demo.toml"
-    text = layout.asset("pipelines", "demo.toml").read_text(encoding="utf-8")
-    text = text.replace('path = "segments.csv"', f'path = "{listed.relative_to(root).as_posix()}"')
-    if not captioned:
-        text = text.replace("[shard]\n", "[shard]\nrequire_caption = false\n")
-    recipe_path.write_text(text, encoding="utf-8")
+def _chain(root: Path, name: str, listed: Path) -> None:
+    """The steps that a user would type on the shipped recipe `name`, each with its result."""
+    recipe_path = root / f"{name}.toml"
+    text = layout.asset("pipelines", recipe_path.name).read_text(encoding="utf-8")
+    path = listed.relative_to(root).as_posix()
+    recipe_path.write_text(text.replace('"segments.csv"', f'"{path}"'), encoding="utf-8")
     recipe = recipes.load(str(recipe_path))
     workspace = str(root / "workspace")
     options = chain.Options(workspace=workspace)
-    for command, step in (
-        ("fetch", chain.fetch),
-        ("filter", chain.filter),
-        ("catalog build", chain.catalog_build),
-    ):
-        _step(command, recipe_path, lambda step=step: step(recipe, options))  # type: ignore[misc]
+    _step("fetch", recipe_path, lambda: chain.fetch(recipe, options))
+    _step("filter", recipe_path, lambda: chain.filter(recipe, options))
+    _step("catalog build", recipe_path, lambda: chain.catalog_build(recipe, options))
     made = _step("shard", recipe_path, lambda: chain.shard(recipe, options))
     release = str(Path(workspace, made.outputs[-1]))
     _step("release verify", Path(release), lambda: chain.verify(release))

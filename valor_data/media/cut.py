@@ -40,7 +40,9 @@ _LOST = (
     Reason.CORRUPT, Reason.UNSUPPORTED_FORMAT, Reason.NO_VIDEO, Reason.TRUNCATED, Reason.TRANSPORT,
 )  # fmt: skip
 """What a demuxer may find in a stream that it cannot seek in, although the file is sound."""
-_WAIT_S = 3.0
+_JUMP_MS = 1000.0
+"""A clip that lacks more than this is looked at again where the clock of the source seems to jump."""
+_WAIT_S = 2.0
 """How long the sound may take to end once the picture has: where it ends early, ffmpeg would read on
 to the end of the file in search of it."""
 
@@ -88,6 +90,8 @@ class _Seen(NamedTuple):
     """How long a frame lasts."""
     damaged_share: float
     """Share of the decoded frames that the decoder calls corrupt."""
+    short_ms: float
+    """What the picture lacks of the asked length."""
 
     @property
     def refused(self) -> ValorDataError | None:
@@ -103,6 +107,8 @@ class _Seen(NamedTuple):
     @property
     def passed_over(self) -> bool:
         """A start from further ahead may show frames or samples that this one missed, or mend them."""
+        if self.short_ms > _JUMP_MS and self.said.clock_jumps:
+            return True
         if not self.picture.shown:
             return self.way is Way.SEEK or not self.said.ended or not self.said.decoded
         late = self.error_ms > self.frame_ms * 1.05 + 1
@@ -147,8 +153,7 @@ class _Job:
 
     def _judge(self, seen: _Seen) -> Cut:
         picture = seen.picture
-        end_ms = picture.last_ms + seen.frame_ms if picture.shown else 0.0
-        if end_ms < self._length_us / 1000 - 2 * seen.frame_ms:
+        if seen.short_ms > 2 * seen.frame_ms:
             interruption = complaints.interrupted(seen.run.log)
             if interruption:
                 raise interruption
@@ -206,7 +211,8 @@ class _Job:
             if math.isnan(error_ms):  # no time stamps in the container: ffmpeg's reckoning in the clip
                 error_ms = picture.clip_ms[-1] - (len(picture.clip_ms) - 1) * frame_ms
         damaged_share = damaged / said.decoded if said.decoded else 0.0
-        return _Seen(result, said, picture, span.way, error_ms, frame_ms, damaged_share)
+        short_ms = self._length_us / 1000 - (picture.last_ms + frame_ms if picture.shown else 0.0)
+        return _Seen(result, said, picture, span.way, error_ms, frame_ms, damaged_share, short_ms)
 
     def _span(self, ahead_us: int) -> Span:
         shifts = self._shifts_us or (0,) * len(self._source.urls)

@@ -135,9 +135,9 @@ def arguments(source: Source, span: Span, encoding: Encoding, out: Path, stats: 
     if span.reads_on:
         # Packets that somebody takes are what keeps the reader where it can be told to end.
         output = ffmpeg.merge_outputs(output, ffmpeg.output(inputs[0]["V:0"], "-", format="null", c="copy"))
-    # With its own idea of time ffmpeg rounds to ticks, which are whole frames in AVI, and takes a seek
-    # that failed for a jump of the clock: the wrong span, without a word.
-    clock = ["-copyts", "-start_at_zero"]
+    # After a seek ffmpeg rounds its clock to ticks, which are whole frames in AVI, and takes a seek that
+    # failed for a jump of the clock: another span, without a word. Without one a jump is a true jump.
+    clock = ["-copyts", "-start_at_zero"] if any(span.seeks_us) else []
     return [*clock, "-filter_threads", "1", *ffmpeg.get_args(output, overwrite_output=True)]
 
 

@@ -19,6 +19,7 @@ _MAPPED = re.compile(r"^\s+Stream #(\d+):(\d+) -> #0:(\d+) ")
 _OWN_START = re.compile(r", start (-?[\d.]+)")
 _FPS = re.compile(r", ([\d.]+)(k?) fps")
 _SOUND = re.compile(r"ashowinfo.* n:0 .*pts_time:(-?[\d.e-]+)")
+_JUMPY = ("hls", "mpegts", "mpeg")
 _NO_STAMP = str(-(1 << 63))
 _DECODED = re.compile(r"Input stream #(\d+):(\d+) \(video\):.*?; (\d+) frames decoded; (\d+) decode errors")
 
@@ -53,6 +54,8 @@ class Transcript(NamedTuple):
     """Clip time of the first decoded sample of the span."""
     ended: bool
     """An input was read to its end."""
+    clock_jumps: bool
+    """The container's clock may jump, and it went back or the reading stopped short of the end."""
 
 
 def transcript(log: Sequence[Line]) -> Transcript:
@@ -62,7 +65,7 @@ def transcript(log: Sequence[Line]) -> Transcript:
     streams: list[StreamLine] = []
     chosen: list[tuple[int, int]] = []
     decoded: dict[tuple[int, int], int] = {}
-    ended = False
+    ended = disordered = False
     sound_ms = None
     inside = True  # of the part on inputs; outputs look alike
     for _, line in log:
@@ -81,11 +84,13 @@ def transcript(log: Sequence[Line]) -> Transcript:
             decoded[int(match[1]), int(match[2])] = int(match[3])
         elif match := _SOUND.search(line):
             sound_ms = 1000 * float(match[1])
-        ended = ended or line.endswith("EOF while reading input")
+        ended |= line.endswith("EOF while reading input")
+        disordered |= line.endswith("out of order")
     pictures = [s for s in streams if s.kind == "Video" and not s.cover]
     picture = next((s for s in pictures if (s.input, s.number) in chosen), None)
     count = decoded.get((picture.input, picture.number), 0) if picture else 0
-    return Transcript(tuple(formats), tuple(starts), tuple(streams), picture, count, sound_ms, ended)
+    jumps = any(form in _JUMPY for form in formats) and (disordered or not ended)
+    return Transcript(tuple(formats), tuple(starts), tuple(streams), picture, count, sound_ms, ended, jumps)
 
 
 def _stream(match: re.Match[str], clock_start_s: float) -> StreamLine:

@@ -56,7 +56,7 @@ def table_views(record: type[Record]) -> str:
         f"    SELECT {columns} WHERE false\n"
         f"    UNION ALL BY NAME FROM {table}_parts);\n"
         f"CREATE VIEW {table} AS FROM {table}_rows\n"
-        f"QUALIFY made_at_us = max(made_at_us) OVER (PARTITION BY {', '.join(record.key)});\n"
+        f"QUALIFY row_number() OVER (PARTITION BY {', '.join(record.key)} ORDER BY made_at_us DESC) = 1;\n"
     )
 
 
