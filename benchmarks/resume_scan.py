@@ -82,7 +82,7 @@ def measure(what: str, root: str) -> dict[str, float]:
             duckdb.execute("SELECT count(*) FROM read_parquet(?)", [files]).fetchall()
         found, handed = time.perf_counter(), 0
     else:
-        count, videos = Tables.open(root).unfetched(STAGE, max_attempts=3)
+        count, videos = Tables.open(root).unfetched(STAGE)
         first = next(videos, [])
         found = time.perf_counter()
         handed = len(first) + sum(len(clips) for clips in videos)

@@ -1,104 +1,93 @@
 -- Views of a valor-data workspace, made from the records by `make schemas`; do not edit.
 --
 -- To use them in plain DuckDB, first name the parts of the tables that your workspace has, such as
---   CREATE VIEW clips_rows AS FROM read_parquet('<workspace>/tables/clips/*.parquet', union_by_name=true);
--- then read this file. A table without parts is empty. While a compaction runs a row may stand in
--- two parts: the views show one; `*_rows` of a table with history may show both.
+--   CREATE VIEW clips_parts AS FROM read_parquet('<workspace>/tables/clips/*.parquet', union_by_name = true);
+-- then read this file. Every table has a view of its latest rows and one, <table>_rows, of all. A table
+-- without parts is empty. After a compaction that was cut short a row may stand in two parts: the view of
+-- the latest rows shows it once.
 
-CREATE VIEW IF NOT EXISTS clips_rows AS SELECT NULL::VARCHAR AS clip_id, NULL::VARCHAR AS source, NULL::VARCHAR AS video_id, NULL::BIGINT AS start_ms, NULL::BIGINT AS end_ms, NULL::VARCHAR AS url, NULL::VARCHAR[] AS labels, NULL::VARCHAR AS licence, NULL::VARCHAR AS made_by, NULL::BIGINT AS made_at_us WHERE false;
-
-CREATE VIEW clips AS
-SELECT * REPLACE (coalesce(labels, []) AS labels)
-FROM (SELECT NULL::VARCHAR AS clip_id, NULL::VARCHAR AS source, NULL::VARCHAR AS video_id, NULL::BIGINT AS start_ms, NULL::BIGINT AS end_ms, NULL::VARCHAR AS url, NULL::VARCHAR[] AS labels, NULL::VARCHAR AS licence, NULL::VARCHAR AS made_by, NULL::BIGINT AS made_at_us WHERE false
-      UNION ALL BY NAME FROM clips_rows)
+CREATE VIEW IF NOT EXISTS clips_parts AS SELECT NULL::VARCHAR AS clip_id, NULL::VARCHAR AS source, NULL::VARCHAR AS video_id, NULL::BIGINT AS start_ms, NULL::BIGINT AS end_ms, NULL::VARCHAR AS url, NULL::VARCHAR[] AS labels, NULL::VARCHAR AS licence, NULL::VARCHAR AS made_by, NULL::BIGINT AS made_at_us WHERE false;
+CREATE VIEW clips_rows AS SELECT * REPLACE (coalesce(labels, []) AS labels) FROM (
+    SELECT NULL::VARCHAR AS clip_id, NULL::VARCHAR AS source, NULL::VARCHAR AS video_id, NULL::BIGINT AS start_ms, NULL::BIGINT AS end_ms, NULL::VARCHAR AS url, NULL::VARCHAR[] AS labels, NULL::VARCHAR AS licence, NULL::VARCHAR AS made_by, NULL::BIGINT AS made_at_us WHERE false
+    UNION ALL BY NAME FROM clips_parts);
+CREATE VIEW clips AS FROM clips_rows
 QUALIFY row_number() OVER (PARTITION BY clip_id ORDER BY made_at_us DESC) = 1;
 
-CREATE VIEW IF NOT EXISTS lists_rows AS SELECT NULL::VARCHAR AS list_id, NULL::VARCHAR AS name, NULL::VARCHAR AS form, NULL::BIGINT AS rows, NULL::BIGINT AS clips, NULL::BIGINT AS duplicates, NULL::BIGINT AS bad_rows, NULL::VARCHAR AS made_by, NULL::BIGINT AS made_at_us WHERE false;
-
-CREATE VIEW lists AS
-SELECT *
-FROM (SELECT NULL::VARCHAR AS list_id, NULL::VARCHAR AS name, NULL::VARCHAR AS form, NULL::BIGINT AS rows, NULL::BIGINT AS clips, NULL::BIGINT AS duplicates, NULL::BIGINT AS bad_rows, NULL::VARCHAR AS made_by, NULL::BIGINT AS made_at_us WHERE false
-      UNION ALL BY NAME FROM lists_rows)
+CREATE VIEW IF NOT EXISTS lists_parts AS SELECT NULL::VARCHAR AS list_id, NULL::VARCHAR AS name, NULL::VARCHAR AS form, NULL::BIGINT AS rows, NULL::BIGINT AS clips, NULL::BIGINT AS duplicates, NULL::BIGINT AS bad_rows, NULL::VARCHAR AS made_by, NULL::BIGINT AS made_at_us WHERE false;
+CREATE VIEW lists_rows AS SELECT * FROM (
+    SELECT NULL::VARCHAR AS list_id, NULL::VARCHAR AS name, NULL::VARCHAR AS form, NULL::BIGINT AS rows, NULL::BIGINT AS clips, NULL::BIGINT AS duplicates, NULL::BIGINT AS bad_rows, NULL::VARCHAR AS made_by, NULL::BIGINT AS made_at_us WHERE false
+    UNION ALL BY NAME FROM lists_parts);
+CREATE VIEW lists AS FROM lists_rows
 QUALIFY row_number() OVER (PARTITION BY list_id ORDER BY made_at_us DESC) = 1;
 
-CREATE VIEW IF NOT EXISTS bad_rows_rows AS SELECT NULL::VARCHAR AS list_id, NULL::BIGINT AS line, NULL::VARCHAR AS reason, NULL::VARCHAR AS text, NULL::VARCHAR AS made_by, NULL::BIGINT AS made_at_us WHERE false;
-
-CREATE VIEW bad_rows AS
-SELECT *
-FROM (SELECT NULL::VARCHAR AS list_id, NULL::BIGINT AS line, NULL::VARCHAR AS reason, NULL::VARCHAR AS text, NULL::VARCHAR AS made_by, NULL::BIGINT AS made_at_us WHERE false
-      UNION ALL BY NAME FROM bad_rows_rows)
+CREATE VIEW IF NOT EXISTS bad_rows_parts AS SELECT NULL::VARCHAR AS list_id, NULL::BIGINT AS line, NULL::VARCHAR AS reason, NULL::VARCHAR AS text, NULL::VARCHAR AS made_by, NULL::BIGINT AS made_at_us WHERE false;
+CREATE VIEW bad_rows_rows AS SELECT * FROM (
+    SELECT NULL::VARCHAR AS list_id, NULL::BIGINT AS line, NULL::VARCHAR AS reason, NULL::VARCHAR AS text, NULL::VARCHAR AS made_by, NULL::BIGINT AS made_at_us WHERE false
+    UNION ALL BY NAME FROM bad_rows_parts);
+CREATE VIEW bad_rows AS FROM bad_rows_rows
 QUALIFY row_number() OVER (PARTITION BY list_id, line ORDER BY made_at_us DESC) = 1;
 
-CREATE VIEW IF NOT EXISTS videos_rows AS SELECT NULL::VARCHAR AS video_id, NULL::VARCHAR AS webpage_url, NULL::VARCHAR AS extractor, NULL::VARCHAR AS title, NULL::VARCHAR AS channel_id, NULL::VARCHAR AS upload_date, NULL::VARCHAR AS licence, NULL::BIGINT AS duration_ms, NULL::VARCHAR AS made_by, NULL::BIGINT AS made_at_us WHERE false;
-
-CREATE VIEW videos AS
-SELECT *
-FROM (SELECT NULL::VARCHAR AS video_id, NULL::VARCHAR AS webpage_url, NULL::VARCHAR AS extractor, NULL::VARCHAR AS title, NULL::VARCHAR AS channel_id, NULL::VARCHAR AS upload_date, NULL::VARCHAR AS licence, NULL::BIGINT AS duration_ms, NULL::VARCHAR AS made_by, NULL::BIGINT AS made_at_us WHERE false
-      UNION ALL BY NAME FROM videos_rows)
+CREATE VIEW IF NOT EXISTS videos_parts AS SELECT NULL::VARCHAR AS video_id, NULL::VARCHAR AS webpage_url, NULL::VARCHAR AS extractor, NULL::VARCHAR AS title, NULL::VARCHAR AS channel_id, NULL::VARCHAR AS upload_date, NULL::VARCHAR AS licence, NULL::BIGINT AS duration_ms, NULL::VARCHAR AS made_by, NULL::BIGINT AS made_at_us WHERE false;
+CREATE VIEW videos_rows AS SELECT * FROM (
+    SELECT NULL::VARCHAR AS video_id, NULL::VARCHAR AS webpage_url, NULL::VARCHAR AS extractor, NULL::VARCHAR AS title, NULL::VARCHAR AS channel_id, NULL::VARCHAR AS upload_date, NULL::VARCHAR AS licence, NULL::BIGINT AS duration_ms, NULL::VARCHAR AS made_by, NULL::BIGINT AS made_at_us WHERE false
+    UNION ALL BY NAME FROM videos_parts);
+CREATE VIEW videos AS FROM videos_rows
 QUALIFY row_number() OVER (PARTITION BY video_id ORDER BY made_at_us DESC) = 1;
 
-CREATE VIEW IF NOT EXISTS media_rows AS SELECT NULL::VARCHAR AS clip_id, NULL::VARCHAR AS profile, NULL::VARCHAR AS object_key, NULL::VARCHAR AS sha256, NULL::BIGINT AS bytes, NULL::BIGINT AS duration_ms, NULL::VARCHAR AS video_codec, NULL::BIGINT AS width, NULL::BIGINT AS height, NULL::DOUBLE AS fps, NULL::VARCHAR AS audio_codec, NULL::BIGINT AS sample_rate, NULL::BIGINT AS channels, NULL::DOUBLE AS start_error_ms, NULL::DOUBLE AS av_skew_ms, NULL::BIGINT AS short_ms, NULL::BIGINT AS bytes_read, NULL::VARCHAR AS format_ids, NULL::VARCHAR AS made_by, NULL::BIGINT AS made_at_us WHERE false;
-
-CREATE VIEW media AS
-SELECT * REPLACE (coalesce(short_ms, 0) AS short_ms, coalesce(format_ids, '') AS format_ids)
-FROM (SELECT NULL::VARCHAR AS clip_id, NULL::VARCHAR AS profile, NULL::VARCHAR AS object_key, NULL::VARCHAR AS sha256, NULL::BIGINT AS bytes, NULL::BIGINT AS duration_ms, NULL::VARCHAR AS video_codec, NULL::BIGINT AS width, NULL::BIGINT AS height, NULL::DOUBLE AS fps, NULL::VARCHAR AS audio_codec, NULL::BIGINT AS sample_rate, NULL::BIGINT AS channels, NULL::DOUBLE AS start_error_ms, NULL::DOUBLE AS av_skew_ms, NULL::BIGINT AS short_ms, NULL::BIGINT AS bytes_read, NULL::VARCHAR AS format_ids, NULL::VARCHAR AS made_by, NULL::BIGINT AS made_at_us WHERE false
-      UNION ALL BY NAME FROM media_rows)
+CREATE VIEW IF NOT EXISTS media_parts AS SELECT NULL::VARCHAR AS clip_id, NULL::VARCHAR AS profile, NULL::VARCHAR AS object_key, NULL::VARCHAR AS sha256, NULL::BIGINT AS bytes, NULL::BIGINT AS duration_ms, NULL::VARCHAR AS video_codec, NULL::BIGINT AS width, NULL::BIGINT AS height, NULL::DOUBLE AS fps, NULL::VARCHAR AS audio_codec, NULL::BIGINT AS sample_rate, NULL::BIGINT AS channels, NULL::DOUBLE AS start_error_ms, NULL::DOUBLE AS av_skew_ms, NULL::BIGINT AS short_ms, NULL::BIGINT AS bytes_read, NULL::VARCHAR AS format_ids, NULL::VARCHAR AS made_by, NULL::BIGINT AS made_at_us WHERE false;
+CREATE VIEW media_rows AS SELECT * REPLACE (coalesce(short_ms, 0) AS short_ms, coalesce(format_ids, '') AS format_ids) FROM (
+    SELECT NULL::VARCHAR AS clip_id, NULL::VARCHAR AS profile, NULL::VARCHAR AS object_key, NULL::VARCHAR AS sha256, NULL::BIGINT AS bytes, NULL::BIGINT AS duration_ms, NULL::VARCHAR AS video_codec, NULL::BIGINT AS width, NULL::BIGINT AS height, NULL::DOUBLE AS fps, NULL::VARCHAR AS audio_codec, NULL::BIGINT AS sample_rate, NULL::BIGINT AS channels, NULL::DOUBLE AS start_error_ms, NULL::DOUBLE AS av_skew_ms, NULL::BIGINT AS short_ms, NULL::BIGINT AS bytes_read, NULL::VARCHAR AS format_ids, NULL::VARCHAR AS made_by, NULL::BIGINT AS made_at_us WHERE false
+    UNION ALL BY NAME FROM media_parts);
+CREATE VIEW media AS FROM media_rows
 QUALIFY row_number() OVER (PARTITION BY clip_id, profile ORDER BY made_at_us DESC) = 1;
 
-CREATE VIEW IF NOT EXISTS outcomes_rows AS SELECT NULL::VARCHAR AS stage, NULL::VARCHAR AS clip_id, NULL::VARCHAR AS status, NULL::VARCHAR AS reason, NULL::VARCHAR AS message, NULL::BIGINT AS attempts, NULL::VARCHAR AS made_by, NULL::BIGINT AS made_at_us WHERE false;
-
-CREATE VIEW outcomes AS
-SELECT * REPLACE (coalesce(message, '') AS message, coalesce(attempts, 1) AS attempts)
-FROM (SELECT NULL::VARCHAR AS stage, NULL::VARCHAR AS clip_id, NULL::VARCHAR AS status, NULL::VARCHAR AS reason, NULL::VARCHAR AS message, NULL::BIGINT AS attempts, NULL::VARCHAR AS made_by, NULL::BIGINT AS made_at_us WHERE false
-      UNION ALL BY NAME FROM outcomes_rows)
+CREATE VIEW IF NOT EXISTS outcomes_parts AS SELECT NULL::VARCHAR AS stage, NULL::VARCHAR AS clip_id, NULL::VARCHAR AS status, NULL::VARCHAR AS reason, NULL::VARCHAR AS message, NULL::BIGINT AS attempts, NULL::VARCHAR AS made_by, NULL::BIGINT AS made_at_us WHERE false;
+CREATE VIEW outcomes_rows AS SELECT * REPLACE (coalesce(message, '') AS message, coalesce(attempts, 1) AS attempts) FROM (
+    SELECT NULL::VARCHAR AS stage, NULL::VARCHAR AS clip_id, NULL::VARCHAR AS status, NULL::VARCHAR AS reason, NULL::VARCHAR AS message, NULL::BIGINT AS attempts, NULL::VARCHAR AS made_by, NULL::BIGINT AS made_at_us WHERE false
+    UNION ALL BY NAME FROM outcomes_parts);
+CREATE VIEW outcomes AS FROM outcomes_rows
 QUALIFY row_number() OVER (PARTITION BY stage, clip_id ORDER BY made_at_us DESC) = 1;
 
-CREATE VIEW IF NOT EXISTS audio_measures_rows AS SELECT NULL::VARCHAR AS clip_id, NULL::VARCHAR AS media_sha256, NULL::BOOLEAN AS has_audio, NULL::BIGINT AS duration_ms, NULL::DOUBLE AS loudness_lufs, NULL::DOUBLE AS sample_peak_dbfs, NULL::DOUBLE AS silent_share, NULL::DOUBLE AS clipped_share, NULL::BIGINT AS channels, NULL::BIGINT AS sample_rate, NULL::BIGINT AS decode_errors, NULL::VARCHAR AS made_by, NULL::BIGINT AS made_at_us WHERE false;
-
-CREATE VIEW audio_measures AS
-SELECT * REPLACE (coalesce(decode_errors, 0) AS decode_errors)
-FROM (SELECT NULL::VARCHAR AS clip_id, NULL::VARCHAR AS media_sha256, NULL::BOOLEAN AS has_audio, NULL::BIGINT AS duration_ms, NULL::DOUBLE AS loudness_lufs, NULL::DOUBLE AS sample_peak_dbfs, NULL::DOUBLE AS silent_share, NULL::DOUBLE AS clipped_share, NULL::BIGINT AS channels, NULL::BIGINT AS sample_rate, NULL::BIGINT AS decode_errors, NULL::VARCHAR AS made_by, NULL::BIGINT AS made_at_us WHERE false
-      UNION ALL BY NAME FROM audio_measures_rows)
+CREATE VIEW IF NOT EXISTS audio_measures_parts AS SELECT NULL::VARCHAR AS clip_id, NULL::VARCHAR AS media_sha256, NULL::BOOLEAN AS has_audio, NULL::BIGINT AS duration_ms, NULL::DOUBLE AS loudness_lufs, NULL::DOUBLE AS sample_peak_dbfs, NULL::DOUBLE AS silent_share, NULL::DOUBLE AS clipped_share, NULL::BIGINT AS channels, NULL::BIGINT AS sample_rate, NULL::BIGINT AS decode_errors, NULL::VARCHAR AS made_by, NULL::BIGINT AS made_at_us WHERE false;
+CREATE VIEW audio_measures_rows AS SELECT * REPLACE (coalesce(decode_errors, 0) AS decode_errors) FROM (
+    SELECT NULL::VARCHAR AS clip_id, NULL::VARCHAR AS media_sha256, NULL::BOOLEAN AS has_audio, NULL::BIGINT AS duration_ms, NULL::DOUBLE AS loudness_lufs, NULL::DOUBLE AS sample_peak_dbfs, NULL::DOUBLE AS silent_share, NULL::DOUBLE AS clipped_share, NULL::BIGINT AS channels, NULL::BIGINT AS sample_rate, NULL::BIGINT AS decode_errors, NULL::VARCHAR AS made_by, NULL::BIGINT AS made_at_us WHERE false
+    UNION ALL BY NAME FROM audio_measures_parts);
+CREATE VIEW audio_measures AS FROM audio_measures_rows
 QUALIFY row_number() OVER (PARTITION BY clip_id, made_by ORDER BY made_at_us DESC) = 1;
 
-CREATE VIEW IF NOT EXISTS verdicts_rows AS SELECT NULL::VARCHAR AS clip_id, NULL::VARCHAR AS rules_digest, NULL::BOOLEAN AS kept, NULL::VARCHAR AS reason, NULL::VARCHAR AS detail, NULL::VARCHAR AS made_by, NULL::BIGINT AS made_at_us WHERE false;
-
-CREATE VIEW verdicts AS
-SELECT * REPLACE (coalesce(reason, '') AS reason, coalesce(detail, '') AS detail)
-FROM (SELECT NULL::VARCHAR AS clip_id, NULL::VARCHAR AS rules_digest, NULL::BOOLEAN AS kept, NULL::VARCHAR AS reason, NULL::VARCHAR AS detail, NULL::VARCHAR AS made_by, NULL::BIGINT AS made_at_us WHERE false
-      UNION ALL BY NAME FROM verdicts_rows)
+CREATE VIEW IF NOT EXISTS verdicts_parts AS SELECT NULL::VARCHAR AS clip_id, NULL::VARCHAR AS rules_digest, NULL::BOOLEAN AS kept, NULL::VARCHAR AS reason, NULL::VARCHAR AS detail, NULL::VARCHAR AS made_by, NULL::BIGINT AS made_at_us WHERE false;
+CREATE VIEW verdicts_rows AS SELECT * REPLACE (coalesce(reason, '') AS reason, coalesce(detail, '') AS detail) FROM (
+    SELECT NULL::VARCHAR AS clip_id, NULL::VARCHAR AS rules_digest, NULL::BOOLEAN AS kept, NULL::VARCHAR AS reason, NULL::VARCHAR AS detail, NULL::VARCHAR AS made_by, NULL::BIGINT AS made_at_us WHERE false
+    UNION ALL BY NAME FROM verdicts_parts);
+CREATE VIEW verdicts AS FROM verdicts_rows
 QUALIFY row_number() OVER (PARTITION BY clip_id, rules_digest ORDER BY made_at_us DESC) = 1;
 
-CREATE VIEW IF NOT EXISTS captions_rows AS SELECT NULL::VARCHAR AS caption_id, NULL::VARCHAR AS clip_id, NULL::VARCHAR AS text, NULL::VARCHAR AS author, NULL::VARCHAR AS origin, NULL::VARCHAR AS language, NULL::VARCHAR AS modalities_seen, NULL::VARCHAR AS external_id, NULL::BIGINT AS revision, NULL::BOOLEAN AS deleted, NULL::VARCHAR AS made_by, NULL::BIGINT AS made_at_us WHERE false;
-
-CREATE VIEW captions AS
-SELECT * REPLACE (coalesce(language, 'en') AS language, coalesce(modalities_seen, 'av') AS modalities_seen, coalesce(external_id, '') AS external_id, coalesce(revision, 1) AS revision, coalesce(deleted, false) AS deleted)
-FROM (SELECT NULL::VARCHAR AS caption_id, NULL::VARCHAR AS clip_id, NULL::VARCHAR AS text, NULL::VARCHAR AS author, NULL::VARCHAR AS origin, NULL::VARCHAR AS language, NULL::VARCHAR AS modalities_seen, NULL::VARCHAR AS external_id, NULL::BIGINT AS revision, NULL::BOOLEAN AS deleted, NULL::VARCHAR AS made_by, NULL::BIGINT AS made_at_us WHERE false
-      UNION ALL BY NAME FROM captions_rows)
+CREATE VIEW IF NOT EXISTS captions_parts AS SELECT NULL::VARCHAR AS caption_id, NULL::VARCHAR AS clip_id, NULL::VARCHAR AS text, NULL::VARCHAR AS author, NULL::VARCHAR AS origin, NULL::VARCHAR AS language, NULL::VARCHAR AS modalities_seen, NULL::VARCHAR AS external_id, NULL::BIGINT AS revision, NULL::BOOLEAN AS deleted, NULL::VARCHAR AS made_by, NULL::BIGINT AS made_at_us WHERE false;
+CREATE VIEW captions_rows AS SELECT * REPLACE (coalesce(language, 'en') AS language, coalesce(modalities_seen, 'av') AS modalities_seen, coalesce(external_id, '') AS external_id, coalesce(revision, 1) AS revision, coalesce(deleted, false) AS deleted) FROM (
+    SELECT NULL::VARCHAR AS caption_id, NULL::VARCHAR AS clip_id, NULL::VARCHAR AS text, NULL::VARCHAR AS author, NULL::VARCHAR AS origin, NULL::VARCHAR AS language, NULL::VARCHAR AS modalities_seen, NULL::VARCHAR AS external_id, NULL::BIGINT AS revision, NULL::BOOLEAN AS deleted, NULL::VARCHAR AS made_by, NULL::BIGINT AS made_at_us WHERE false
+    UNION ALL BY NAME FROM captions_parts);
+CREATE VIEW captions AS FROM captions_rows
 QUALIFY row_number() OVER (PARTITION BY caption_id ORDER BY made_at_us DESC) = 1;
 
-CREATE VIEW IF NOT EXISTS reviews_rows AS SELECT NULL::VARCHAR AS caption_id, NULL::VARCHAR AS reviewer, NULL::VARCHAR AS decision, NULL::VARCHAR[] AS reasons, NULL::VARCHAR AS made_by, NULL::BIGINT AS made_at_us WHERE false;
-
-CREATE VIEW reviews AS
-SELECT * REPLACE (coalesce(reasons, []) AS reasons)
-FROM (SELECT NULL::VARCHAR AS caption_id, NULL::VARCHAR AS reviewer, NULL::VARCHAR AS decision, NULL::VARCHAR[] AS reasons, NULL::VARCHAR AS made_by, NULL::BIGINT AS made_at_us WHERE false
-      UNION ALL BY NAME FROM reviews_rows)
+CREATE VIEW IF NOT EXISTS reviews_parts AS SELECT NULL::VARCHAR AS caption_id, NULL::VARCHAR AS reviewer, NULL::VARCHAR AS decision, NULL::VARCHAR[] AS reasons, NULL::VARCHAR AS made_by, NULL::BIGINT AS made_at_us WHERE false;
+CREATE VIEW reviews_rows AS SELECT * REPLACE (coalesce(reasons, []) AS reasons) FROM (
+    SELECT NULL::VARCHAR AS caption_id, NULL::VARCHAR AS reviewer, NULL::VARCHAR AS decision, NULL::VARCHAR[] AS reasons, NULL::VARCHAR AS made_by, NULL::BIGINT AS made_at_us WHERE false
+    UNION ALL BY NAME FROM reviews_parts);
+CREATE VIEW reviews AS FROM reviews_rows
 QUALIFY row_number() OVER (PARTITION BY caption_id, reviewer ORDER BY made_at_us DESC) = 1;
 
-CREATE VIEW IF NOT EXISTS splits_rows AS SELECT NULL::VARCHAR AS clip_id, NULL::VARCHAR AS split, NULL::VARCHAR AS made_by, NULL::BIGINT AS made_at_us WHERE false;
-
-CREATE VIEW splits AS
-SELECT *
-FROM (SELECT NULL::VARCHAR AS clip_id, NULL::VARCHAR AS split, NULL::VARCHAR AS made_by, NULL::BIGINT AS made_at_us WHERE false
-      UNION ALL BY NAME FROM splits_rows)
+CREATE VIEW IF NOT EXISTS splits_parts AS SELECT NULL::VARCHAR AS clip_id, NULL::VARCHAR AS split, NULL::VARCHAR AS made_by, NULL::BIGINT AS made_at_us WHERE false;
+CREATE VIEW splits_rows AS SELECT * FROM (
+    SELECT NULL::VARCHAR AS clip_id, NULL::VARCHAR AS split, NULL::VARCHAR AS made_by, NULL::BIGINT AS made_at_us WHERE false
+    UNION ALL BY NAME FROM splits_parts);
+CREATE VIEW splits AS FROM splits_rows
 QUALIFY row_number() OVER (PARTITION BY clip_id ORDER BY made_at_us DESC) = 1;
 
-CREATE VIEW IF NOT EXISTS releases_rows AS SELECT NULL::VARCHAR AS name, NULL::VARCHAR AS version, NULL::VARCHAR AS content_sha256, NULL::BIGINT AS clips, NULL::BIGINT AS captions, NULL::BIGINT AS shards, NULL::BIGINT AS bytes, NULL::VARCHAR AS made_by, NULL::BIGINT AS made_at_us WHERE false;
-
-CREATE VIEW releases AS
-SELECT *
-FROM (SELECT NULL::VARCHAR AS name, NULL::VARCHAR AS version, NULL::VARCHAR AS content_sha256, NULL::BIGINT AS clips, NULL::BIGINT AS captions, NULL::BIGINT AS shards, NULL::BIGINT AS bytes, NULL::VARCHAR AS made_by, NULL::BIGINT AS made_at_us WHERE false
-      UNION ALL BY NAME FROM releases_rows)
+CREATE VIEW IF NOT EXISTS releases_parts AS SELECT NULL::VARCHAR AS name, NULL::VARCHAR AS version, NULL::VARCHAR AS content_sha256, NULL::BIGINT AS clips, NULL::BIGINT AS captions, NULL::BIGINT AS shards, NULL::BIGINT AS bytes, NULL::VARCHAR AS made_by, NULL::BIGINT AS made_at_us WHERE false;
+CREATE VIEW releases_rows AS SELECT * FROM (
+    SELECT NULL::VARCHAR AS name, NULL::VARCHAR AS version, NULL::VARCHAR AS content_sha256, NULL::BIGINT AS clips, NULL::BIGINT AS captions, NULL::BIGINT AS shards, NULL::BIGINT AS bytes, NULL::VARCHAR AS made_by, NULL::BIGINT AS made_at_us WHERE false
+    UNION ALL BY NAME FROM releases_parts);
+CREATE VIEW releases AS FROM releases_rows
 QUALIFY row_number() OVER (PARTITION BY name, version ORDER BY made_at_us DESC) = 1;
 
 -- Views over the tables' views. A macro is a view that takes parameters.
@@ -151,7 +140,7 @@ own_fetches AS (FROM outcomes WHERE stage = 'fetch/' || of_profile),
 judged AS (FROM verdicts SEMI JOIN own_media USING (clip_id) WHERE rules_digest = of_rules),
 accepted AS (FROM captions_accepted(checkers, max_rejects))
 SELECT
-    (SELECT coalesce(sum(rows), 0)::BIGINT FROM lists) AS listed,
+    (SELECT count(*) FROM clips) AS listed,
     (SELECT coalesce(sum(duplicates), 0)::BIGINT FROM lists) AS duplicate,
     (SELECT coalesce(sum(bad_rows), 0)::BIGINT FROM lists) AS bad_rows,
     (SELECT count(*) FROM own_media) AS fetched,

@@ -5,7 +5,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from fakes.objectstore import object_store
+
+from tests.fakes.objectstore import empty_bucket, s3_server
 
 _DEFAULT_REAL = Path(__file__).parents[2] / "shared" / "data"
 
@@ -19,8 +20,14 @@ def real_data() -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def _s3_server() -> Iterator[str]:
+    with s3_server() as address:
+        yield address
+
+
 @pytest.fixture
-def s3_root() -> Iterator[str]:
+def s3_root(_s3_server: str) -> Iterator[str]:
     """`s3://<bucket>` of an empty object store on loopback; child processes find it by the environment."""
-    with object_store() as root:
+    with empty_bucket(_s3_server) as root:
         yield root

@@ -79,7 +79,7 @@ class Fetch(_Section):
     audio_kbps: Count = 128
     """AAC bit rate."""
     attempts: Count = 3
-    """Tries per clip, over all runs, for errors that may pass."""
+    """Tries per clip in one run, for errors that may pass; the next run tries anew."""
     clip_seconds_limit: Annotated[float, Field(gt=0)] = 300.0
     """Wall-clock limit per clip, seconds; a video's limit is this times its clips."""
 

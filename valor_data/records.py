@@ -199,7 +199,7 @@ class Outcome(Record):
     message: str = ""
     """The original words, never a paraphrase; secrets are taken out."""
     attempts: int = 1
-    """Tries so far, over all runs."""
+    """Tries of the run that wrote the row."""
 
 
 class AudioMeasures(Record):
@@ -218,17 +218,19 @@ class AudioMeasures(Record):
     loudness_lufs: float | None = None
     """Integrated loudness, LUFS (ITU-R BS.1770-4, EBU R128 gating); -70 is the gate, so silence
     reads -70. A mono clip counts as played on two loudspeakers (dual mono), so that it is not
-    3 LU quieter than the same sound in stereo. None below one 400 ms block."""
+    3 LU quieter than the same sound in stereo. None below one 400 ms block, or where samples are no
+    numbers."""
     sample_peak_dbfs: float | None = None
     """Largest absolute sample, dB relative to full scale; -120 at digital silence."""
     silent_share: Share | None = None
-    """Share of 100 ms windows whose RMS over all channels lies below -60 dBFS."""
+    """Share of 100 ms windows (the last may be shorter) whose RMS over all channels lies below
+    -60 dBFS."""
     clipped_share: Share | None = None
     """Share of samples at or above 0.999 of full scale."""
     channels: int | None = None
     sample_rate: int | None = None
     decode_errors: int = 0
-    """Packets that the decoder refused."""
+    """Packets that the decoder refused, and frames in no usable form."""
 
 
 class Verdict(Record):

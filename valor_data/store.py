@@ -182,8 +182,9 @@ class Store:
                 if self.is_local:
                     file = Path(self._inside(key))
                     file.unlink()
-                    with suppress(OSError):  # other objects lie in it
-                        file.parent.rmdir()
+                    if "/" in key:  # the root stays
+                        with suppress(OSError):  # other objects lie in it
+                            file.parent.rmdir()
                 else:
                     self._fs.rm_file(self._inside(key))
 

@@ -43,11 +43,7 @@ class MemoryWorkspace:
     def ledger(self) -> dict[str, Outcome]:
         return {row.clip_id: row for row in self.tables.rows(Outcome)}
 
-    def open_clips(self, clip_ids: Iterable[str], attempts: int) -> dict[str, int]:
-        """Clips still to do, with their earlier tries: what a stage's query gives."""
+    def open_clips(self, clip_ids: Iterable[str]) -> set[str]:
+        """Clips still to do: what a stage's query gives."""
         rows = {clip: self.ledger.get(clip) for clip in clip_ids}
-        return {
-            clip: row.attempts if row else 0
-            for clip, row in rows.items()
-            if row is None or (row.status is Status.FAILED and row.attempts < attempts)
-        }
+        return {clip for clip, row in rows.items() if row is None or row.status is Status.FAILED}

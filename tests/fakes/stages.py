@@ -44,15 +44,15 @@ class ScriptedStage:
 
     def todo(self, workspace: Any) -> tuple[int, Iterator[Task[Piece]]]:
         pieces = [piece for group in self.groups for piece in group]
-        left = workspace.open_clips([piece.clip_id for piece in pieces], self.attempts)
+        left = workspace.open_clips([piece.clip_id for piece in pieces])
         return len(left), self._tasks(left)
 
-    def _tasks(self, left: dict[str, int]) -> Iterator[Task[Piece]]:
+    def _tasks(self, left: set[str]) -> Iterator[Task[Piece]]:
         for group in self.groups:
             items = tuple(piece for piece in group if piece.clip_id in left)
             if items:
                 self.drawn += len(items)
-                yield Task(items, {piece.clip_id: left[piece.clip_id] for piece in items})
+                yield Task(items)
 
     @contextmanager
     def open_worker(self) -> Iterator[Callable[[Sequence[Piece]], Iterable[Done[str]]]]:

@@ -54,6 +54,8 @@ def guarded(commands: typer.Typer) -> None:
         # The reader of our stdout went away (`| head`): nothing is wrong, and nobody listens.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
+    except OSError as error:
+        _stop(f"{error}; check the path, its rights and the disk", 1)
 
 
 def _stop(message: str, code: int) -> None:

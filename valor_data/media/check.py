@@ -12,7 +12,7 @@ from valor_data.errors import ItemError, Reason
 def decodes(path: Path) -> None:
     """Decode every frame of the picture and of the sound. Raises ItemError naming what fails."""
     try:
-        with av.open(str(path)) as container:
+        with av.open(str(path.absolute()), metadata_errors="replace") as container:
             if not container.streams.video:
                 raise ItemError(Reason.NO_VIDEO, "no video stream")
             streams = [*container.streams.video[:1], *container.streams.audio[:1]]

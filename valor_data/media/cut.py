@@ -30,6 +30,8 @@ _AHEAD_US = 10_000_000
 _DELAY_US = 150_000
 """A picture that starts up to so much after its container's clock was delayed by its coding (B-frames
 without an edit list, AAC priming): spans count from the picture then. More is a true late start."""
+_TORN_US = 5_000
+_LAND_LATE = ("mpegts", "mpeg")
 _HOLE_MS = 70.0
 """Sound that may be missing after a seek, and is silence then: a decoder needs a packet to get going, which
 shows where a span begins on a keyframe. More makes the cut look again from further ahead."""
@@ -75,6 +77,23 @@ def cut(
         if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise FatalError(f"{out.parent}: {error.strerror}") from error
         raise
+
+
+class _Opened(NamedTuple):
+    """What the opening of a source told of its clock."""
+
+    delays_us: tuple[int, ...]
+    """For each input, how much later than asked a span begins, so that it counts from the first picture."""
+    frame_us: float = 0.0
+    lands_late: bool = False
+    """After a seek its demuxer begins anywhere, not at a keyframe at or ahead of it."""
+
+    def asks_again(self, span: Span) -> bool:
+        """Whether a run that knew nothing of this must start over; less than a frame is no reason to."""
+        if self.lands_late and span.way is Way.SEEK:
+            return True
+        torn_us = max(self.delays_us) - min(self.delays_us)
+        return torn_us > _TORN_US or max(self.delays_us) > 0 and max(self.delays_us) >= self.frame_us
 
 
 class _Seen(NamedTuple):
@@ -127,29 +146,34 @@ class _Job:
     ) -> None:  # fmt: skip
         self._source, self._start_us, self._length_us = source, start_us, end_us - start_us
         self._encoding, self._out, self._scratch, self._until = encoding, out, scratch, until
-        self._shifts_us: tuple[int, ...] | None = None
+        self._opened: _Opened | None = None
         self._asked_for_ranges = self._sound_ends_early = False
         self._tries = 0
 
     def do(self) -> Cut:
         """Begin further and further ahead of the asked start, as long as that may show more."""
         rungs = sorted({0, min(_AHEAD_US, self._start_us), self._start_us})
-        rung = 0
+        ahead_us = 0
         while True:
-            seen = self._try(rungs[rung])
+            seen = self._try(ahead_us)
             refused = seen.refused
             if refused and getattr(refused, "reason", None) not in _LOST:
                 raise refused
             if not refused and not seen.passed_over:
                 return self._judge(seen)
             if self._copy_whole():
-                rung = 0
-            elif refused:
+                ahead_us = 0
+                continue
+            if refused:
                 raise self._named(refused)
-            elif rung == len(rungs) - 1:
+            higher = [rung for rung in rungs if rung > max(ahead_us, self._least_ahead_us)]
+            if not higher:
                 return self._judge(seen)
-            else:
-                rung += 1
+            ahead_us = higher[0]
+
+    @property
+    def _least_ahead_us(self) -> int:
+        return min(_AHEAD_US, self._start_us) if self._opened and self._opened.lands_late else 0
 
     def _judge(self, seen: _Seen) -> Cut:
         picture = seen.picture
@@ -176,24 +200,24 @@ class _Job:
         left_s = self._until - time.monotonic()
         if left_s <= 0:
             raise RetryableError(Reason.TIMEOUT, f"no time was left after {self._tries - 1} runs of ffmpeg")
+        span = self._span(ahead_us)
         opened: list[Line] = []
         damaged = 0
         picture_done = False
 
         def watch(line: Line) -> End | None:
             nonlocal damaged, picture_done
-            if self._shifts_us is None:
+            if self._opened is None:
                 opened.append(line)
                 if "-> #0:" in line.text:
-                    self._shifts_us = _shifts_us(transcript(opened))
-                    return End(0, in_order=False) if any(self._shifts_us) else None
+                    self._opened = _opened(transcript(opened))
+                    return End(0, in_order=False) if self._opened.asks_again(span) else None
             damaged += line.text.endswith("corrupt decoded frame")
             picture_done |= line.text.startswith("[vf#") and line.text.endswith("All consumers returned EOF")
             return End(_WAIT_S, in_order=self._sound_ends_early) if picture_done else None
 
         stats = self._scratch / "frames"
         stats.unlink(missing_ok=True)
-        span = self._span(ahead_us)
         result = run(graph.arguments(self._source, span, self._encoding, self._out, stats), left_s, watch)
         if result.timed_out:
             raise RetryableError(Reason.TIMEOUT, complaints.unfinished(result.log))
@@ -207,7 +231,8 @@ class _Job:
         frame_ms = max(usual, *between, 1.0)
         error_ms = math.nan
         if picture.shown:
-            error_ms = picture.source_ms[0] - span.starts_us[0] / 1000
+            delay_us = self._opened.delays_us[0] if self._opened else 0
+            error_ms = picture.source_ms[0] - (self._start_us + delay_us) / 1000
             if math.isnan(error_ms):  # no time stamps in the container: ffmpeg's reckoning in the clip
                 error_ms = picture.clip_ms[-1] - (len(picture.clip_ms) - 1) * frame_ms
         damaged_share = damaged / said.decoded if said.decoded else 0.0
@@ -215,8 +240,9 @@ class _Job:
         return _Seen(result, said, picture, span.way, error_ms, frame_ms, damaged_share, short_ms)
 
     def _span(self, ahead_us: int) -> Span:
-        shifts = self._shifts_us or (0,) * len(self._source.urls)
-        starts = tuple(self._start_us + shift for shift in shifts)
+        opened = self._opened or _Opened((0,) * len(self._source.urls))
+        ahead_us = max(ahead_us, self._least_ahead_us)
+        starts = tuple(self._start_us + delay for delay in opened.delays_us)
         whole = ahead_us == self._start_us
         seeks = tuple(0 if whole else max(0, start - ahead_us) for start in starts)
         way = Way.WHOLE if self._start_us == 0 else Way.AHEAD if ahead_us else Way.SEEK
@@ -236,19 +262,22 @@ class _Job:
         if tuple(urls) == self._source.urls:
             return False
         self._source = Source(urls[0], urls[1] if len(urls) > 1 else None, self._source.headers)
-        self._shifts_us = None
+        self._opened = None
         return True
 
 
-def _shifts_us(said: Transcript) -> tuple[int, ...]:
-    """For each input, how much later than asked a span begins, so that it counts from the first picture."""
-    if not said.picture:
-        return (0,) * len(said.starts_s)
-    delay_us = round(1e6 * (said.picture.start_s - said.starts_s[said.picture.input]))
+def _opened(said: Transcript) -> _Opened:
+    picture = said.picture
+    if not picture:
+        return _Opened((0,) * len(said.starts_s))
+    delay_us = round(1e6 * (picture.start_s - said.starts_s[picture.input]))
     # Whole milliseconds, rounded down, lest a frame that lies on the start be passed over.
-    shift = delay_us // 1000 * 1000 if 0 < delay_us <= _DELAY_US else 0
+    delay_us = delay_us // 1000 * 1000 if 0 < delay_us <= _DELAY_US else 0
+    frame_us = 1e6 / picture.fps if picture.fps else 0.0
+    lands_late = any(form in _LAND_LATE for form in said.formats)
     if len(said.starts_s) == 1:
-        return (shift,)
+        return _Opened((delay_us,), frame_us, lands_late)
     # Renditions of one HLS presentation share a clock; of other pairs each begins at its own start.
     shared = all(form == "hls" for form in said.formats)
-    return (shift, shift + round(1e6 * (said.starts_s[0] - said.starts_s[1])) if shared else 0)
+    apart_us = delay_us + round(1e6 * (said.starts_s[0] - said.starts_s[1])) if shared else 0
+    return _Opened((delay_us, apart_us), frame_us, lands_late)

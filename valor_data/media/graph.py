@@ -13,11 +13,11 @@ from valor_data.media.transcript import FRAME_FORMAT
 
 IDLE_S = 20
 """Silence of a host after which a read has failed."""
-_REQUEST_BYTES = 1 << 18
+_FIRST_BYTES, _REQUEST_BYTES = 1 << 16, 1 << 18
 _PROTOCOLS = "http,https,tls,tcp,httpproxy,crypto,data"
 _RATES = "48000|44100|32000|24000|22050|16000|12000|11025|8000"
 _TICKS = "1/90000"
-_NEAR_S = 0.05
+_NEAR_S, _FLASH_S = 0.05, 0.005
 
 
 class Encoding(NamedTuple):
@@ -156,8 +156,10 @@ def _picture(span: Span, encoding: Encoding) -> list[str]:
     elif span.way is Way.WHOLE:
         filters += [f"trim=end={_s(span.length_us)}", rf"setpts=if(eq(N\,0)*lt(T\,{_NEAR_S})\,0\,PTS)"]
     else:
-        # `-fps_mode vfr` drops what ends before 0 and clips what begins before it.
-        filters += [f"trim=end={_s(span.length_us)}"]
+        # `-fps_mode vfr` drops what ends before 0 and clips what begins before it; a frame whose end lies
+        # on the start but for the rounding of clocks must not flash up.
+        late = rf"if(lte(T\,{_FLASH_S})\,0\,PTS)"
+        filters += [f"trim=end={_s(span.length_us)}", rf"setpts=if(lt(T\,0)\,PTS-{_FLASH_S}/TB\,{late})"]
     if encoding.fps is not None:
         most = f"{encoding.fps:g}"
         filters += [rf"fps=fps=if(gt(source_fps\,0)\,min(source_fps\,{most})\,{most}):start_time=0"]
@@ -202,13 +204,14 @@ def reading(url: str, headers: Sequence[tuple[str, str]]) -> dict[str, Any]:
     options: dict[str, Any] = {
         "protocol_whitelist": _PROTOCOLS,  # a remote playlist must not read local files
         "rw_timeout": IDLE_S * 1_000_000,
+        "initial_request_size": _FIRST_BYTES,
         "request_size": _REQUEST_BYTES,
         "reconnect": 1,
         "reconnect_max_retries": 2,
         "reconnect_delay_max": 2,
     }
     if not is_file(url) and urlsplit(url).path.endswith(".m3u8"):
-        options["seg_max_retry"] = 2
+        options |= {"seg_max_retry": 2, "http_multiple": 0}  # no segment that the span does not need
     sent = {name.lower(): (name, value) for name, value in headers}
     sent.pop("accept-encoding", None)  # the bytes as they are
     if "user-agent" in sent:

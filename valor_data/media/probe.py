@@ -55,7 +55,7 @@ def probe(path: Path) -> Probe:
     a decoder here."""
     try:
         # An absolute path cannot be taken for a protocol (`a:b.mp4`).
-        with av.open(str(path.absolute())) as container:
+        with av.open(str(path.absolute()), metadata_errors="replace") as container:
             return _read(container)
     except av.error.FFmpegError as error:
         if isinstance(error, FileNotFoundError):
@@ -66,7 +66,8 @@ def probe(path: Path) -> Probe:
 def is_encrypted(address: str, options: Mapping[str, Any]) -> bool:
     """Whether the first packets at an address are encrypted; False also when it cannot be read."""
     try:
-        with av.open(address, options={name: str(value) for name, value in options.items()}) as container:
+        settings = {name: str(value) for name, value in options.items()}
+        with av.open(address, options=settings, metadata_errors="replace") as container:
             packets = itertools.islice(container.demux(), _ENOUGH_PACKETS)
             return any(packet.has_sidedata("encryption_info") for packet in packets)
     except (av.error.FFmpegError, OSError):
@@ -157,14 +158,16 @@ def _displayed(stream: VideoStream, frame: VideoFrame | AudioFrame | None) -> tu
 
 def _words(path: Path, error: Exception) -> str:
     """What the library says: the log of a second opening names the cause, the error only its class."""
-    level = av.logging.get_level()
+    level, skip_repeated = av.logging.get_level(), av.logging.get_skip_repeated()
     av.logging.set_level(av.logging.ERROR)
+    av.logging.set_skip_repeated(False)
     try:
-        with av.logging.Capture() as lines, av.open(str(path.absolute())):
+        with av.logging.Capture() as lines, av.open(str(path.absolute()), metadata_errors="replace"):
             pass
     except av.error.FFmpegError:
         pass
     finally:
         av.logging.set_level(level)
+        av.logging.set_skip_repeated(skip_repeated)
     said = dict.fromkeys(text.strip() for _, _, text in lines)
     return "; ".join([*said, getattr(error, "strerror", None) or str(error)])

@@ -4,7 +4,7 @@ The sentences are the platforms' own and change: a row is one pattern with true 
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from yt_dlp.networking.exceptions import (
@@ -189,12 +189,14 @@ _LONGEST = 500
 def error_of(error: YoutubeDLError) -> ItemError | RetryableError:
     """The error that an exception of yt-dlp amounts to, with the platform's own words."""
     words = words_of(str(error))
-    return clip_error(reason_of(error, words), words)
-
-
-def reason_of(error: BaseException, words: str) -> Reason:
-    """The reason that an exception of yt-dlp and its words amount to."""
     chain = list(_causes(error))
+    for cause in chain:
+        if isinstance(cause, HTTPError):
+            cause.close()  # yt-dlp leaves the answer open
+    return clip_error(_reason_of(chain, words), words)
+
+
+def _reason_of(chain: Sequence[BaseException], words: str) -> Reason:
     for kind, reason in TYPES:
         if any(isinstance(cause, kind) for cause in chain):
             return reason

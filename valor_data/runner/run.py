@@ -77,7 +77,7 @@ def _first(tasks: Iterator[Task[Any]], limit: int | None) -> Iterator[Task[Any]]
         yield from tasks
         return
     while limit > 0 and (task := next(tasks, None)):
-        yield Task(task.items[:limit], task.attempts)
+        yield Task(task.items[:limit])
         limit -= len(task.items)
 
 
@@ -149,12 +149,13 @@ class _Run:
             return None
         with self._interrupts.allowed():
             task = next(self._fresh, None)
-        return self._call(task.items, task.attempts) if task else None
+        return self._call(task.items, {}) if task else None
 
     def _call(self, items: Sequence[Any], tries: Mapping[str, int]) -> _Call:
-        task = Task(tuple(items), {item.clip_id: tries.get(item.clip_id, 0) for item in items})
+        task = Task(tuple(items))
         job = Job(task.items, self._stage.seconds_limit(task))
-        return _Call(job, dict(task.attempts), {item.clip_id: item for item in items})
+        opened = {item.clip_id: item for item in items}
+        return _Call(job, {clip_id: tries.get(clip_id, 0) for clip_id in opened}, opened)
 
     def _patience(self) -> float:
         until = [1.0]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
@@ -30,8 +30,6 @@ class Task(Generic[ItemT]):
     """Items that one call works on together, such as the clips of one video."""
 
     items: tuple[ItemT, ...]
-    attempts: Mapping[str, int] = field(default_factory=dict)
-    """Tries of earlier runs by clip_id; a clip that is missing here had none."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +50,7 @@ class Stage(Protocol[ItemT, ValueT]):
 
     @property
     def attempts(self) -> int:
-        """Most tries per clip, over all runs."""
+        """Most tries per clip in one run."""
 
     def seconds_limit(self, task: Task[ItemT]) -> float:
         """Wall-clock limit of one call on this task, seconds."""

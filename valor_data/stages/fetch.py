@@ -45,8 +45,8 @@ class FetchStage:
 
     def todo(self, workspace: "Workspace") -> tuple[int, Iterator[Task[Clip]]]:
         """Clips without a final outcome of this profile, by video."""
-        count, videos = workspace.tables.unfetched(self.name, self.attempts)
-        return count, (_task(clips) for clips in videos)
+        count, videos = workspace.tables.unfetched(self.name)
+        return count, (Task(tuple(clips)) for clips in videos)
 
     @contextmanager
     def open_worker(self) -> Iterator[Callable[[Sequence[Clip]], Iterable[Done[Fetched]]]]:
@@ -58,10 +58,6 @@ class FetchStage:
         """Videos, then media; the runner writes the ledger after them."""
         workspace.tables.append({value.video.video_id: value.video for value in values}.values())
         workspace.tables.append([value.media for value in values])
-
-
-def _task(clips: Sequence[tuple[Clip, int]]) -> Task[Clip]:
-    return Task(tuple(clip for clip, _ in clips), {clip.clip_id: tries for clip, tries in clips})
 
 
 def sweep(workspace: "Workspace") -> int:

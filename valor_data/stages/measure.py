@@ -35,8 +35,8 @@ class AudioStage:
     def todo(self, workspace: "Workspace") -> tuple[int, Iterator[Task[Media]]]:
         """Media without a row, or whose bytes changed since."""
         table = AudioMeasures.table
-        count, media = workspace.tables.unmeasured(self._profile, table, AUDIO, self.name, self.attempts)
-        return count, (Task((row,), {row.clip_id: tries}) for row, tries in media)
+        count, media = workspace.tables.unmeasured(self._profile, table, AUDIO, self.name)
+        return count, (Task((row,)) for row in media)
 
     @contextmanager
     def open_worker(self) -> Iterator[Callable[[Sequence[Media]], Iterable[Done[AudioMeasures]]]]:

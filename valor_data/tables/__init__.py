@@ -102,15 +102,15 @@ class Tables:
         """A place to gather one segment list (`add`) and to write what it adds (`merge`)."""
         return staging.segment_staging(self._parts, self._engine)
 
-    def unfetched(self, stage: str, max_attempts: int) -> tuple[int, Iterator[list[tuple[Clip, int]]]]:
+    def unfetched(self, stage: str) -> tuple[int, Iterator[list[Clip]]]:
         """See `todo.unfetched`."""
-        return todo.unfetched(self._engine, stage, max_attempts)
+        return todo.unfetched(self._engine, stage)
 
     def unmeasured(
-        self, profile: str, measure_table: str, made_by: str, stage: str, max_attempts: int
-    ) -> tuple[int, Iterator[tuple[Media, int]]]:
+        self, profile: str, measure_table: str, made_by: str, stage: str
+    ) -> tuple[int, Iterator[Media]]:
         """See `todo.unmeasured`."""
-        return todo.unmeasured(self._engine, profile, measure_table, made_by, stage, max_attempts)
+        return todo.unmeasured(self._engine, profile, measure_table, made_by, stage)
 
     def measured(self, profile: str) -> pa.Table:
         """See `queries.measured`."""

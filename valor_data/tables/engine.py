@@ -22,17 +22,21 @@ from valor_data.schema import arrow_schema
 from valor_data.tables import views
 from valor_data.tables.parts import ROW_GROUP, Parts
 
-MEMORY = "1GB"
+MEMORY = "700MB"
 """What a query may hold in memory; beyond it DuckDB spills to a temporary folder."""
 _THREADS = min(4, os.cpu_count() or 1)
 _RETRIES = 8
 _BATCH = 16_384
+_RANGE = 100_000
+"""Clips that a query over everything known of a clip takes at a time."""
 
 T = TypeVar("T")
 Connection = duckdb.DuckDBPyConnection
 Params = Sequence[object] | Mapping[str, object] | None
 Live = Mapping[str, list[str]]
 """Names of the parts in force, by table."""
+Binder = Callable[[Connection, Live], None]
+"""Makes `<table>_parts` for the tables that have parts."""
 
 
 class Engine:
@@ -41,15 +45,9 @@ class Engine:
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
 
-    def run(
-        self,
-        tables: Sequence[str],
-        work: Callable[[Connection], T],
-        bind: Callable[[Connection, Live], None] | None = None,
-    ) -> T:
+    def run(self, tables: Sequence[str], work: Callable[[Connection], T], bind: Binder | None = None) -> T:
         """What `work` makes of a connection that knows the given tables and, with all, the views.
 
-        `bind` makes the `<table>_parts` of the tables with parts; by default DuckDB reads the files.
         Raises FatalError that names a corrupt part, or says that memory or disk ran out.
         """
         con, result, _ = self._attempt(tables, work, bind or self._bind, MEMORY)
@@ -58,26 +56,52 @@ class Engine:
 
     def stream(self, tables: Sequence[str], sql: str, params: Params = None) -> Iterator[pa.RecordBatch]:
         """The rows of one SELECT, batch by batch."""
-        _, batches = self.prepared_stream(tables, lambda con: None, sql, params)
-        return batches
+        _, rows = self.open(tables, lambda con: None, lambda con: batches(con, sql, params))
+        return rows
 
-    def prepared_stream(
+    def stream_by_clip(self, sql: str, params: Params = None) -> Iterator[pa.RecordBatch]:
+        """The rows of a SELECT over all tables whose rows belong to a clip and that is ordered by
+        `clip_id`; at least one batch, which may be empty.
+
+        It runs for one range of clips after the other, so that memory does not grow with the tables.
+        """
+
+        def produce(con: Connection) -> Iterator[pa.RecordBatch]:
+            numbered = "SELECT clip_id, row_number() OVER (ORDER BY clip_id) AS number FROM clips"
+            edges = f"SELECT clip_id FROM ({numbered}) WHERE number % {_RANGE} = 0 ORDER BY clip_id"
+            starts = ["", *(clip for (clip,) in con.execute(edges).fetchall())]
+            some = False
+            for first, stop in zip(starts, [*starts[1:], None], strict=True):
+                con.execute("SET VARIABLE first_clip = ?", [first])
+                con.execute("SET VARIABLE stop_clip = ?", [stop])
+                for batch in batches(con, sql, params):
+                    some = True
+                    yield batch
+            if not some:
+                schema = con.sql(sql, params=params).to_arrow_table().schema
+                yield pa.RecordBatch.from_pylist([], schema=schema)
+
+        _, rows = self.open(list(TABLES), lambda con: None, produce, bind=self._bind_ranges)
+        return rows
+
+    def open(
         self,
         tables: Sequence[str],
         prepare: Callable[[Connection], T],
-        sql: str,
-        params: Params = None,
+        produce: Callable[[Connection], Iterator[pa.RecordBatch]],
+        bind: Binder | None = None,
         memory: str = MEMORY,
     ) -> tuple[T, Iterator[pa.RecordBatch]]:
-        """`prepare` on a connection, at once; then the rows of one SELECT on it, as they are asked for."""
+        """What `prepare` makes of a connection, at once; then the batches that `produce` makes of it, as
+        they are asked for."""
 
-        def work(con: Connection) -> tuple[T, pa.RecordBatchReader, pa.RecordBatch | None]:
+        def work(con: Connection) -> tuple[T, Iterator[pa.RecordBatch], pa.RecordBatch | None]:
             prepared = prepare(con)
-            reader = con.sql(sql, params=params).to_arrow_reader(_BATCH)
-            return prepared, reader, next(iter(reader), None)
+            rows = produce(con)
+            return prepared, rows, next(rows, None)
 
-        con, (prepared, reader, first), live = self._attempt(tables, work, self._bind, memory)
-        return prepared, self._drained(con, reader, first, live)
+        con, (prepared, rows, first), live = self._attempt(tables, work, bind or self._bind, memory)
+        return prepared, self._drained(con, rows, first, live)
 
     def write(self, con: Connection, table: str, sql: str, params: Params = None) -> int:
         """Append the rows of a SELECT to a table as one part; their number."""
@@ -88,24 +112,19 @@ class Engine:
         return part.rows
 
     def _drained(
-        self, con: Connection, reader: pa.RecordBatchReader, first: pa.RecordBatch | None, live: Live
+        self, con: Connection, rows: Iterator[pa.RecordBatch], first: pa.RecordBatch | None, live: Live
     ) -> Iterator[pa.RecordBatch]:
         try:
             if first is not None:
                 yield first
-            yield from reader
+            yield from rows
         except (duckdb.Error, pa.ArrowException) as error:
             raise self._explained(live, error) from error
         finally:
-            reader.close()
             con.close()
 
     def _attempt(
-        self,
-        tables: Sequence[str],
-        work: Callable[[Connection], T],
-        bind: Callable[[Connection, Live], None],
-        memory: str,
+        self, tables: Sequence[str], work: Callable[[Connection], T], bind: Binder, memory: str
     ) -> tuple[Connection, T, Live]:
         for _ in range(_RETRIES):
             live = {table: self._parts.live(table) for table in tables}
@@ -126,15 +145,26 @@ class Engine:
             "the other run has ended"
         )
 
-    def _bind(self, con: Connection, live: Live) -> None:
+    def _bind(self, con: Connection, live: Live, where: str = "") -> None:
         if not self._parts.is_local:
             con.register_filesystem(self._parts.filesystem)
         for table, names in live.items():
             if names:
                 listed = ", ".join(quoted(self._parts.address(table, name)) for name in names)
+                kept = where if "clip_id" in TABLES[table].model_fields else ""
                 con.execute(
-                    f"CREATE VIEW {table}_parts AS FROM read_parquet([{listed}], union_by_name = true)"
+                    f"CREATE VIEW {table}_parts AS FROM read_parquet([{listed}], union_by_name = true) {kept}"
                 )
+
+    def _bind_ranges(self, con: Connection, live: Live) -> None:
+        """Show only the clips between two variables, everywhere, once these are set."""
+        con.execute("SET parquet_metadata_cache = true")  # every range plans its query over the same files
+        self._bind(
+            con,
+            live,
+            "WHERE clip_id >= coalesce(getvariable('first_clip'), '') "
+            "AND (getvariable('stop_clip') IS NULL OR clip_id < getvariable('stop_clip'))",
+        )
 
     def _unchanged(self, live: Live) -> bool:
         return all(set(names) <= set(self._parts.live(table)) for table, names in live.items())
@@ -142,7 +172,7 @@ class Engine:
     def _explained(self, live: Live, error: Exception) -> Exception:
         if isinstance(error, ValorDataError):
             return error
-        if isinstance(error, duckdb.OutOfMemoryException):
+        if isinstance(error, duckdb.OutOfMemoryException) or "No space left" in str(error):
             told = str(error).splitlines()[0]
             return FatalError(f"tables: {told}; free memory, or space in {tempfile.gettempdir()}")
         for table, names in live.items():
@@ -165,6 +195,12 @@ class Engine:
         except (pa.ArrowException, OSError) as error:
             return str(error).splitlines()[0]
         return ""
+
+
+def batches(con: Connection, sql: str, params: Params = None) -> Iterator[pa.RecordBatch]:
+    """The rows of one SELECT on a connection, which can run nothing else until they are out."""
+    with con.sql(sql, params=params).to_arrow_reader(_BATCH) as reader:
+        yield from reader
 
 
 def _connect(memory: str) -> Connection:

@@ -17,8 +17,9 @@ import secrets
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -52,7 +53,10 @@ class PartWriter:
         self._file: pq.ParquetWriter | None = None
 
     def write(self, rows: pa.RecordBatch | pa.Table) -> None:
-        """Add rows whose columns are the schema's, in any order; `made_at_us` may be absent."""
+        """Add rows whose columns are the schema's, in any order; `made_at_us` may be absent.
+
+        Raises KeyError for a missing column, ValueError for a null where none may be.
+        """
         if not rows.num_rows:
             return
         table = pa.Table.from_batches([rows]) if isinstance(rows, pa.RecordBatch) else rows
@@ -61,9 +65,6 @@ class PartWriter:
                 "made_at_us", pa.repeat(pa.scalar(self.stamp, pa.int64()), len(table))
             )
         table = table.select(self._schema.names).cast(self._schema)
-        for field, column in zip(self._schema, table.columns, strict=True):
-            if not field.nullable and column.null_count:
-                raise ValueError(f"column {field.name!r} must not be null")
         if self._file is None:
             self._file = pq.ParquetWriter(str(self._path), self._schema, compression="zstd")
         self._file.write_table(table, row_group_size=ROW_GROUP)
@@ -144,14 +145,16 @@ class Parts:
         self._put_manifest(table, _Manifest([name], replaced))
         self._delete(table, replaced)
 
-    def put_rows(self, key: str, reader: pa.RecordBatchReader) -> int:
-        """Write rows as one Parquet object under the root, atomically; their number."""
-        target, rows = f"{self._base}/{key}", 0
+    def put_rows(self, key: str, batches: Iterator[pa.RecordBatch]) -> int:
+        """Write batches, of which there must be one, as a Parquet object under the root, atomically;
+        the number of rows."""
+        target, first = f"{self._base}/{key}", next(batches)
         with full_disk_told(target), self._temporary(target) as temporary:
-            with pq.ParquetWriter(str(temporary), reader.schema, compression="zstd") as file:
-                for batch in reader:
-                    file.write_batch(batch)
-                    rows += batch.num_rows
+            with pq.ParquetWriter(str(temporary), first.schema, compression="zstd") as file:
+                rows = 0
+                for group in _row_groups(chain([first], batches)):
+                    file.write_table(group)
+                    rows += len(group)
             self._publish(temporary, target)
         return rows
 
@@ -229,6 +232,18 @@ class Parts:
                 self.filesystem.rm_file(self.path(table, name))
             except FileNotFoundError:
                 continue
+
+
+def _row_groups(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
+    """Batches put together until they make a good row group."""
+    waiting: list[pa.RecordBatch] = []
+    for batch in batches:
+        waiting.append(batch)
+        if sum(part.num_rows for part in waiting) >= ROW_GROUP:
+            yield pa.Table.from_batches(waiting)
+            waiting = []
+    if waiting:
+        yield pa.Table.from_batches(waiting)
 
 
 @contextmanager

@@ -6,7 +6,7 @@ import pyarrow as pa
 
 from valor_data.records import TABLES
 from valor_data.tables.engine import Connection, Engine
-from valor_data.tables.parts import ROW_GROUP, Parts
+from valor_data.tables.parts import Parts
 
 _MEASURES = ("audio_measures",)
 """Tables of measures. A later one is one more name here; its columns join by clip_id."""
@@ -17,12 +17,7 @@ def measured(engine: Engine, profile: str) -> pa.Table:
     """`clip_id` and every measure of the current bytes of each clip that any measurer has seen."""
     names = ", ".join(column for column, _ in _measure_columns())
     sql = f"SELECT m.clip_id, {names} FROM media AS m {_measure_joins()} WHERE {_seen()} ORDER BY m.clip_id"
-
-    def work(con: Connection) -> pa.Table:
-        table: pa.Table = con.sql(sql, params={"profile": profile}).to_arrow_table()
-        return table
-
-    return engine.run(list(TABLES), work)
+    return pa.Table.from_batches(engine.stream_by_clip(sql, {"profile": profile}))
 
 
 def save_verdicts(engine: Engine, verdicts: pa.Table, rules_digest: str, made_by: str) -> int:
@@ -100,7 +95,7 @@ def releasable(
         "max_rejects": max_rejects,
         "require_caption": require_caption,
     }
-    return engine.stream(list(TABLES), sql, params)
+    return engine.stream_by_clip(sql, params)
 
 
 def existing_objects(engine: Engine) -> set[str]:
@@ -111,11 +106,7 @@ def existing_objects(engine: Engine) -> set[str]:
 
 def write_catalog(parts: Parts, engine: Engine, key: str) -> int:
     """Write the view `catalog`, one row a clip by clip_id, as the object `key`; its rows."""
-
-    def work(con: Connection) -> int:
-        return parts.put_rows(key, con.sql("FROM catalog ORDER BY clip_id").to_arrow_reader(ROW_GROUP))
-
-    return engine.run(list(TABLES), work)
+    return parts.put_rows(key, engine.stream_by_clip("FROM catalog ORDER BY clip_id"))
 
 
 def _measure_columns() -> list[tuple[str, str]]:

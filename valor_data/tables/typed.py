@@ -18,12 +18,6 @@ def records(record: type[R], batches: Iterable[pa.RecordBatch]) -> Iterator[R]:
             yield record.model_validate(row)
 
 
-def records_with_attempts(record: type[R], batches: Iterable[pa.RecordBatch]) -> Iterator[tuple[R, int]]:
-    """The same, each with the number in the column `attempts`."""
-    for batch in batches:
-        yield from zip(records(record, [batch]), batch["attempts"].to_pylist(), strict=True)
-
-
 def as_table(record: type[Record], rows: Sequence[Record]) -> pa.Table:
     """Records as the columns of their table, without `made_at_us`, which the tables stamp."""
     schema = arrow_schema(record)

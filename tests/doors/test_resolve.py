@@ -1,0 +1,338 @@
+"""Resolving: direct files, HLS, lists of formats, and the true reason of every refusal."""
+
+import os
+import pickle
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from yt_dlp.networking.exceptions import HTTPError, IncompleteRead, TransportError
+from yt_dlp.utils import DownloadError, ExtractorError, GeoRestrictedError, UserNotLive
+
+from tests.fakes import footage
+from tests.fakes.media_server import Fault, MediaServer
+from valor_data.errors import ItemError, Kind, Reason, RetryableError, ValorDataError
+from valor_data.resolve import VERSION, Resolved, Resolver, Stream, choose, javascript_runtime
+from valor_data.resolve.reasons import SENTENCES, STATUSES, Sentence, error_of
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MediaServer]:
+    folder = tmp_path_factory.mktemp("media")
+    base = footage.make(folder / "a clip.mp4", 6)
+    footage.remux(base, folder / "a.mkv")
+    footage.remux(base, folder / "hls.m3u8", "-f", "hls", "-hls_list_size", "0")
+    footage.remux(base, folder / "sound.m4a", "-vn")
+    (folder / "blob.bin").write_bytes(base.read_bytes())
+    (folder / "page.html").write_text("<!DOCTYPE html><html><title>x</title><body>no video</body></html>")
+    with MediaServer(folder) as running:
+        yield running
+
+
+@pytest.fixture(autouse=True)
+def _clean(server: MediaServer) -> Iterator[None]:
+    yield
+    server.faults.clear()
+    server.reset_counts()
+
+
+@pytest.fixture(scope="module")
+def resolver() -> Resolver:
+    return Resolver(480)
+
+
+def test_a_direct_file(resolver: Resolver, server: MediaServer) -> None:
+    found = resolver.resolve(server.url("a clip.mp4"))
+    assert found.extractor == "generic"
+    assert found.webpage_url == server.url("a clip.mp4")
+    assert found.made_by == VERSION
+    assert found.upload_date is None
+    (stream,) = found.streams
+    assert (stream.url, stream.has_video, stream.has_audio) == (server.url("a clip.mp4"), True, True)
+    assert stream.http_headers["User-Agent"]
+    # Found by one request; the file itself is not drawn.
+    assert sum(server.requests.values()) == 1
+
+
+def test_a_file_of_unknown_type_is_media_all_the_same(resolver: Resolver, server: MediaServer) -> None:
+    assert resolver.resolve(server.url("blob.bin")).streams[0].has_video
+
+
+def test_hls_has_a_duration(resolver: Resolver, server: MediaServer) -> None:
+    found = resolver.resolve(server.url("hls.m3u8"))
+    assert found.duration_ms == pytest.approx(6000, abs=100)
+    assert found.streams[0].protocol.startswith("m3u8")
+
+
+def test_a_result_is_data(resolver: Resolver, server: MediaServer) -> None:
+    found = resolver.resolve(server.url("a.mkv"))
+    assert pickle.loads(pickle.dumps(found)) == found
+
+
+def test_sound_only_is_no_video(resolver: Resolver, server: MediaServer) -> None:
+    with pytest.raises(ItemError) as caught:
+        resolver.resolve(server.url("sound.m4a"))
+    assert caught.value.reason is Reason.NO_VIDEO
+
+
+@pytest.mark.parametrize(
+    ("fault", "reason", "error"),
+    [
+        (Fault(status=401), Reason.LOGIN_REQUIRED, ItemError),
+        (Fault(status=403), Reason.FORBIDDEN, RetryableError),
+        (Fault(status=404), Reason.NOT_FOUND, ItemError),
+        (Fault(status=410), Reason.NOT_FOUND, ItemError),
+        (Fault(status=429, retry_after="3600"), Reason.RATE_LIMITED, RetryableError),
+        (Fault(status=451), Reason.GEO_BLOCKED, ItemError),
+        (Fault(status=500), Reason.SERVER_ERROR, RetryableError),
+        (Fault(status=503), Reason.SERVER_ERROR, RetryableError),
+        (Fault(reset=True), Reason.TRANSPORT, RetryableError),
+        (Fault(html=True), Reason.UNSUPPORTED_URL, ItemError),
+    ],
+    ids=lambda value: None if isinstance(value, type) else str(value)[:30],
+)
+def test_a_fault_of_the_host_is_named(
+    fault: Fault, reason: Reason, error: type[ValorDataError], resolver: Resolver, server: MediaServer
+) -> None:
+    server.faults["a.mkv"] = fault
+    with pytest.raises(error) as caught:
+        resolver.resolve(server.url("a.mkv") + "?signature=SECRET")
+    assert caught.value.reason is reason  # type: ignore[attr-defined]
+    words = caught.value.message  # type: ignore[attr-defined]
+    assert words
+    assert "SECRET" not in words
+    assert "report this issue" not in words
+    assert not words.startswith("ERROR")
+
+
+def test_a_redirect_in_a_circle(resolver: Resolver, server: MediaServer) -> None:
+    server.faults["a.mkv"] = Fault(redirect="/a.mkv")
+    with pytest.raises(RetryableError) as caught:
+        resolver.resolve(server.url("a.mkv"))
+    assert caught.value.reason.kind is Kind.TRANSIENT
+
+
+@pytest.mark.parametrize("url", ["clip", "-x", "", "file:///etc/hostname", "a b c"])
+def test_what_is_no_address(url: str, resolver: Resolver) -> None:
+    with pytest.raises(ItemError) as caught:
+        resolver.resolve(url)
+    assert caught.value.reason is Reason.UNSUPPORTED_URL
+
+
+def test_nobody_listens(resolver: Resolver, tmp_path: Path) -> None:
+    with MediaServer(tmp_path) as gone:
+        url = gone.url("a.mp4")
+    with pytest.raises(RetryableError) as caught:
+        resolver.resolve(url)
+    assert caught.value.reason is Reason.TRANSPORT
+
+
+def test_nothing_is_printed_and_nothing_written(server: MediaServer, tmp_path: Path) -> None:
+    program = (
+        "import sys\nfrom valor_data.resolve import Resolver\nfrom valor_data.errors import ValorDataError\n"
+        "r = Resolver(480)\n"
+        "for url in sys.argv[1:]:\n"
+        "    try: r.resolve(url)\n"
+        "    except ValorDataError: pass\n"
+    )
+    config = tmp_path / "config" / "yt-dlp"
+    config.mkdir(parents=True)
+    (config / "config").write_text("--no-such-option\n")  # a person's own settings are none of ours
+    home = {
+        "HOME": str(tmp_path),
+        "XDG_CONFIG_HOME": str(tmp_path / "config"),
+        "XDG_CACHE_HOME": str(tmp_path / "c"),
+    }
+    urls = [server.url("a.mkv"), server.url("page.html"), server.url("none.mp4"), "clip"]
+    done = subprocess.run(
+        [sys.executable, "-c", program, *urls],
+        capture_output=True,
+        cwd=tmp_path,
+        check=True,
+        env=os.environ | home,
+    )
+    assert (done.stdout, done.stderr) == (b"", b"")
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["config", "config", "yt-dlp"]
+
+
+# Live and lists, as an extractor reports them
+
+
+class _Reports:
+    """Stands in for yt-dlp's object: reports what it was given."""
+
+    def __init__(self, info: dict[str, Any] | None) -> None:
+        self.info = info
+
+    def extract_info(self, url: str, download: bool) -> dict[str, Any] | None:
+        assert not download
+        return self.info
+
+
+def _resolve(info: dict[str, Any] | None) -> Resolved:
+    resolver = Resolver(480)
+    resolver._ydl = _Reports(info)
+    return resolver.resolve("https://x.example/v")
+
+
+VIDEO = {"id": "v", "extractor": "x", "formats": [{"url": "https://x.example/v.mp4", "format_id": "18"}]}
+
+
+@pytest.mark.parametrize(
+    ("facts", "reason"),
+    [
+        ({"live_status": "is_upcoming"}, Reason.UPCOMING),
+        ({"is_live": True}, Reason.LIVE),
+        ({"live_status": "is_live"}, Reason.LIVE),
+        ({"live_status": "post_live"}, Reason.LIVE),
+    ],
+)
+def test_what_is_not_over_comes_later(facts: dict[str, Any], reason: Reason) -> None:
+    with pytest.raises(RetryableError) as caught:
+        _resolve(VIDEO | facts)
+    assert caught.value.reason is reason
+    assert reason.kind is Kind.LATER
+
+
+def test_a_list_of_videos_is_not_one_video() -> None:
+    with pytest.raises(ItemError) as caught:
+        _resolve({"_type": "playlist", "entries": [], "extractor": "x"})
+    assert caught.value.reason is Reason.UNSUPPORTED_URL
+
+
+def test_what_the_platform_says_is_kept() -> None:
+    facts = {
+        "title": "A title", "channel_id": "UC1", "upload_date": "20240102", "license": "CC BY",
+        "duration": 61.5, "webpage_url": "https://x.example/w",
+    }  # fmt: skip
+    found = _resolve(VIDEO | facts)
+    assert (found.title, found.channel_id, found.upload_date, found.licence) == (
+        "A title", "UC1", "20240102", "CC BY",
+    )  # fmt: skip
+    assert (found.duration_ms, found.webpage_url, found.is_live) == (61_500, "https://x.example/w", False)
+
+
+# Choice of formats
+
+
+def _format(name: str, height: int | None, video: bool, audio: bool, **more: Any) -> dict[str, Any]:
+    codecs = {"vcodec": "h264" if video else "none", "acodec": "aac" if audio else "none"}
+    return (
+        {"format_id": name, "url": f"https://x.example/{name}", "height": height, "ext": "mp4"}
+        | codecs
+        | more
+    )
+
+
+SOUND = [_format("139", None, False, True), _format("140", None, False, True)]
+PICTURES = [_format(str(h), h, True, False) for h in (144, 240, 360, 480, 720)]
+WHOLE = _format("18", 360, True, True)
+IMAGES = _format("sb0", 90, False, False, protocol="mhtml")
+
+
+@pytest.mark.parametrize(
+    ("formats", "max_height", "chosen"),
+    [
+        ([IMAGES, *SOUND, WHOLE, *PICTURES], 480, ("480", "140")),
+        ([IMAGES, *SOUND, WHOLE, *PICTURES], 400, ("360", "140")),
+        ([*SOUND, *PICTURES], 100, ("144", "140")),
+        ([*PICTURES, WHOLE], 480, ("18",)),
+        ([_format("22", 720, True, True), _format("37", 1080, True, True)], 480, ("22",)),
+        ([*PICTURES], 480, ("480",)),
+        ([_format("0", None, True, True)], 480, ("0",)),
+        ([*SOUND, _format("av1", 480, True, False), _format("vp9", 480, True, False)], 480, ("vp9", "140")),
+        ([*SOUND, _format("hdr", 480, True, False, dynamic_range="HDR10"), PICTURES[2]], 480, ("360", "140")),
+        ([*SOUND, _format("hdr", 480, True, False, dynamic_range="HDR10")], 480, ("hdr", "140")),
+        ([_format("rtmp", 480, True, True, protocol="rtmp"), WHOLE], 480, ("18",)),
+    ],
+)
+def test_the_smallest_that_serves(
+    formats: list[dict[str, Any]], max_height: int, chosen: tuple[str, ...]
+) -> None:
+    assert tuple(stream.format_id for stream in choose(formats, max_height)) == chosen
+
+
+def test_codecs_that_nobody_states_get_the_benefit_of_the_doubt() -> None:
+    (stream,) = choose([{"url": "https://x.example/v.mp4", "format_id": "mp4", "ext": "mp4"}], 480)
+    assert stream == Stream("https://x.example/v.mp4", {}, "mp4", "https", "mp4", True, True)
+
+
+def test_only_images_is_nothing_to_play() -> None:
+    with pytest.raises(RetryableError) as caught:
+        choose([IMAGES], 480)
+    assert caught.value.reason is Reason.UNKNOWN
+
+
+# Reasons
+
+
+@pytest.mark.parametrize(
+    ("sentence", "example"),
+    [(s, e) for s in SENTENCES for e in s.examples],
+    ids=[e[:60] for s in SENTENCES for e in s.examples],
+)
+def test_each_sentence_is_caught_by_its_own_row(sentence: Sentence, example: str) -> None:
+    first = next(row for row in SENTENCES if re.search(row.pattern, example, re.IGNORECASE))
+    assert first is sentence
+    error = _as_downloaded(ExtractorError(example, video_id="private video", expected=True))
+    assert error_of(error).reason is sentence.reason
+
+
+def _as_downloaded(cause: Exception) -> DownloadError:
+    """The way yt-dlp hands an extractor's error on."""
+    try:
+        raise cause
+    except type(cause):
+        return DownloadError(f"\x1b[0;31mERROR:\x1b[0m {cause}", sys.exc_info())
+
+
+def _http(status: int) -> HTTPError:
+    class Response:
+        def __init__(self) -> None:
+            self.status, self.reason = status, "said the host"
+
+        def close(self) -> None:
+            pass
+
+    return HTTPError(Response())
+
+
+@pytest.mark.parametrize(
+    ("cause", "reason"),
+    [
+        (GeoRestrictedError("Not here", countries=["US"]), Reason.GEO_BLOCKED),
+        (UserNotLive(), Reason.LIVE),
+        (TransportError("Connection reset by peer"), Reason.TRANSPORT),
+        (TransportError("The read operation timed out"), Reason.TIMEOUT),
+        (IncompleteRead(100, 900), Reason.TRUNCATED),
+        (ExtractorError("A wrapped fault", cause=_http(503)), Reason.SERVER_ERROR),
+        (ExtractorError("A sentence that nobody knows", expected=True), Reason.UNKNOWN),
+        *(
+            (ExtractorError("A wrapped fault", cause=_http(status)), reason)
+            for status, reason in STATUSES.items()
+        ),
+    ],
+    ids=lambda value: repr(value)[:50],
+)
+def test_types_and_statuses(cause: Exception, reason: Reason) -> None:
+    assert error_of(_as_downloaded(cause)).reason is reason
+
+
+def test_the_words_are_kept_without_their_trappings() -> None:
+    plea = "; please report this issue on  https://github.com/x/issues?q= , filling out the template"
+    error = error_of(DownloadError(f"\x1b[0;31mERROR:\x1b[0m [x] 1: No video formats found!{plea}"))
+    assert error.message == "[x] 1: No video formats found!"
+    assert isinstance(error, RetryableError)
+
+
+def test_the_javascript_runtime_comes_with_the_package() -> None:
+    found = javascript_runtime()
+    assert found
+    path, version = found.rsplit(" ", 1)
+    assert Path(path).is_file()
+    assert version[0].isdigit()
+    assert Resolver(480)._ydl.params["js_runtimes"] == {"deno": {"path": path}}
