@@ -93,7 +93,7 @@ class _Opened(NamedTuple):
         if self.lands_late and span.way is Way.SEEK:
             return True
         torn_us = max(self.delays_us) - min(self.delays_us)
-        return torn_us > _TORN_US or max(self.delays_us) > 0 and max(self.delays_us) >= self.frame_us
+        return torn_us > _TORN_US or (max(self.delays_us) > 0 and max(self.delays_us) >= self.frame_us)
 
 
 class _Seen(NamedTuple):
