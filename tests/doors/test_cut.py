@@ -188,6 +188,19 @@ def test_the_same_span_gives_the_same_bytes(ranged: MediaServer, tmp_path: Path)
     assert len(digests) == 1
 
 
+def test_many_cuts_leave_nothing_open(media: Path, tmp_path: Path) -> None:
+    def cut_some(times: int) -> None:
+        for _ in range(times):
+            cut(Source(str(media / "a.avi")), 1000, 1200, EXACT, tmp_path / "clip.mp4", LIMIT)
+
+    process = psutil.Process()
+    cut_some(2)
+    files = process.num_fds()
+    cut_some(10)
+    assert process.num_fds() == files
+    assert process.children(recursive=True) == []
+
+
 def test_only_the_span_is_read(ranged: MediaServer, media: Path, tmp_path: Path) -> None:
     long = media / "long.mp4"
     footage.make(

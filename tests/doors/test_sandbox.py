@@ -30,7 +30,7 @@ def tables(tmp_path_factory: pytest.TempPathFactory) -> Tables:
     [
         "SELECT 1",
         "select clip_id from clips order by 1 limit 2;",
-        "WITH a AS (SELECT video_id, count(*) AS n FROM clips GROUP BY 1) SELECT * FROM a JOIN a AS b USING (n)",
+        "WITH a AS (SELECT video_id, count(*) AS n FROM clips GROUP BY 1) FROM a JOIN a AS b USING (n)",
         "FROM clips WHERE list_contains(labels, 'Dog')",
         "SELECT label, count(*) FROM clips, unnest(labels) AS t(label) GROUP BY ALL",
         "SELECT unnest(labels) FROM clips",
@@ -71,11 +71,11 @@ REFUSED = [
     "DROP VIEW clips",
     "ALTER VIEW clips RENAME TO c",
     "COMMENT ON VIEW clips IS 'x'",
-    "COPY clips TO '/tmp/stolen.csv'",
+    "COPY clips TO '/dev/shm/stolen.csv'",
     "COPY (SELECT 1) TO '/dev/stdout'",
-    "EXPORT DATABASE '/tmp/stolen'",
-    "IMPORT DATABASE '/tmp/stolen'",
-    "ATTACH '/tmp/x.db'",
+    "EXPORT DATABASE '/dev/shm/stolen'",
+    "IMPORT DATABASE '/dev/shm/stolen'",
+    "ATTACH '/dev/shm/x.db'",
     "DETACH memory",
     "USE memory",
     "INSTALL httpfs",
@@ -168,8 +168,8 @@ def test_all_else_is_refused_in_one_line(tables: Tables, query: str) -> None:
 
 def test_nothing_was_written_by_all_the_tries(tables: Tables) -> None:
     assert tables.count("clips") == 3
-    assert not Path("/tmp/stolen.csv").exists()
-    assert not Path("/tmp/stolen").exists()
+    assert not Path("/dev/shm/stolen.csv").exists()
+    assert not Path("/dev/shm/stolen").exists()
 
 
 @pytest.mark.parametrize(
@@ -195,8 +195,9 @@ def test_mistakes_are_told_with_the_nearest_name(tables: Tables, query: str, hin
 
 @pytest.mark.parametrize("view", VIEWS)
 def test_every_column_of_every_view_can_be_selected_and_filtered(tables: Tables, view: str) -> None:
-    for name in tables.sql(f"FROM {view}").column_names:
-        assert tables.sql(f"SELECT {name} FROM {view} WHERE {name} IS NULL OR {name} IS NOT NULL").num_columns
+    names = tables.sql(f"FROM {view}").column_names
+    filters = " AND ".join(f"({name} IS NULL OR {name} = {name})" for name in names)
+    assert tables.sql(f"SELECT {', '.join(names)} FROM {view} WHERE {filters}").column_names == names
 
 
 def test_every_view_is_shown(tables: Tables) -> None:

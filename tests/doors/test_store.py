@@ -28,7 +28,7 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
     else:
         memory = fsspec.filesystem("memory")
         memory.store.clear()
-        yield Store.open("memory://root/inner")
+        yield Store.open("memory://place/inner")
         memory.store.clear()
 
 
@@ -119,7 +119,7 @@ def test_it_pickles_as_its_root(store: Store) -> None:
     "key", ["../x", "a/../../x", "/etc/passwd", "a\\..\\x", "", ".", "a//b", "a/./b", "a/", "a\0b", ".."]
 )
 def test_keys_stay_inside_the_root(key: str) -> None:
-    store = Store.open("memory://root/inner")
+    store = Store.open("memory://place/inner")
     for refused in (
         lambda: store.put_bytes(key, b""),
         lambda: store.get_bytes(key),
@@ -133,12 +133,12 @@ def test_keys_stay_inside_the_root(key: str) -> None:
 
 @given(st.text(alphabet="ab./\\-_", max_size=12))
 def test_no_key_leaves_the_root(key: str) -> None:
-    store = Store.open("memory://root/inner")
+    store = Store.open("memory://place/inner")
     try:
         path = store.path(key)
     except ValueError:
         return
-    inside = path.removeprefix("memory:///root/inner/")
+    inside = path.removeprefix("memory:///place/inner/")
     assert inside == key
     assert os.path.normpath(f"/root/inner/{inside}") == f"/root/inner/{inside}"
 

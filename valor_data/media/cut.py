@@ -27,11 +27,14 @@ __all__ = ["Cut", "Encoding", "Source", "cut", "encoding_of"]
 
 _AHEAD_US = 10_000_000
 """How far ahead of the asked start the second try begins: longer than most distances of keyframes."""
-_DELAY_US = 150_000
-"""A picture that starts up to so much after its container's clock was delayed by its coding (B-frames
-without an edit list, AAC priming): spans count from the picture then. More is a true late start."""
+_DELAY_FRAMES, _DELAY_US = 4, (150_000, 400_000)
+"""A picture that starts up to four frames, or so many microseconds at least and at most, after its
+container's clock was delayed by its coding (B-frames without an edit list, AAC priming): spans count
+from the picture then. More is a true late start."""
 _TORN_US = 5_000
+"""How far the clocks of picture and sound may be apart without a new start."""
 _LAND_LATE = ("mpegts", "mpeg")
+"""Demuxers that seek to a packet, not to a keyframe."""
 _HOLE_MS = 70.0
 """Sound that may be missing after a seek, and is silence then: a decoder needs a packet to get going, which
 shows where a span begins on a keyframe. More makes the cut look again from further ahead."""
@@ -271,9 +274,10 @@ def _opened(said: Transcript) -> _Opened:
     if not picture:
         return _Opened((0,) * len(said.starts_s))
     delay_us = round(1e6 * (picture.start_s - said.starts_s[picture.input]))
-    # Whole milliseconds, rounded down, lest a frame that lies on the start be passed over.
-    delay_us = delay_us // 1000 * 1000 if 0 < delay_us <= _DELAY_US else 0
     frame_us = 1e6 / picture.fps if picture.fps else 0.0
+    most_us = min(max(_DELAY_FRAMES * frame_us, _DELAY_US[0]), _DELAY_US[1])
+    # Whole milliseconds, rounded down, lest a frame that lies on the start be passed over.
+    delay_us = delay_us // 1000 * 1000 if 0 < delay_us <= most_us else 0
     lands_late = any(form in _LAND_LATE for form in said.formats)
     if len(said.starts_s) == 1:
         return _Opened((delay_us,), frame_us, lands_late)

@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import threading
+import warnings
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import NamedTuple
@@ -86,16 +87,8 @@ def run(
     `watch` sees each line of the log; its first answer ends the run. No process is left behind: it is
     killed at the limit and on any exception.
     """
-    parent = os.getpid()
-    process = subprocess.Popen(
-        [ffmpeg_path(), "-hide_banner", "-nostdin", "-nostats", "-v", "level+verbose", *arguments],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        encoding="utf-8",
-        errors="replace",
-        process_group=0,  # Ctrl-C reaches this process, which then ends the run itself
-        preexec_fn=(lambda: _die_with(parent)) if _LIBC else None,
+    process = _started(
+        [ffmpeg_path(), "-hide_banner", "-nostdin", "-nostats", "-v", "level+verbose", *arguments]
     )
     fired: list[str] = []
 
@@ -131,6 +124,23 @@ def run(
     ended = code == _INTERRUPTED and "ended" in fired
     killed = code == -signal.SIGKILL
     return Run(0 if ended else code, (*head, *tail), killed and "late" in fired, killed and "killed" in fired)
+
+
+def _started(command: list[str]) -> subprocess.Popen[str]:
+    parent = os.getpid()
+    with warnings.catch_warnings():
+        # Python 3.12 and later warn of threads; what the child does before its start takes no lock.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        return subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            encoding="utf-8",
+            errors="replace",
+            process_group=0,  # Ctrl-C reaches this process, which then ends the run itself
+            preexec_fn=(lambda: _die_with(parent)) if _LIBC else None,
+        )
 
 
 def _line(text: str, level: str) -> Line:

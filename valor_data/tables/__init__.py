@@ -142,4 +142,4 @@ class Tables:
 
     def sql(self, query: str) -> pa.Table:
         """The user's SELECT over the views. Raises UserError in one line; see `sandbox`."""
-        return sandbox.select(self._parts, self._engine, query)
+        return sandbox.select(self._engine, query)

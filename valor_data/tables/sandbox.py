@@ -12,13 +12,10 @@ from typing import Any
 
 import duckdb
 import pyarrow as pa
-import pyarrow.dataset as ds
-import pyarrow.parquet as pq
 
 from valor_data.errors import UserError
 from valor_data.records import TABLES
-from valor_data.tables.engine import Connection, Engine, Live
-from valor_data.tables.parts import Parts
+from valor_data.tables.engine import Connection, Engine
 
 _TABLE_FUNCTIONS = {"range", "generate_series", "unnest"}
 _REFUSED_FUNCTIONS = {"current_setting", "getenv", "getvariable", "write_log"}
@@ -26,13 +23,8 @@ _SHOWN = {'"tables"', "__show_tables_expanded"}
 _LONGEST = 400
 
 
-def select(parts: Parts, engine: Engine, query: str) -> pa.Table:
+def select(engine: Engine, query: str) -> pa.Table:
     """The rows of the user's SELECT. Raises UserError in one line, with the nearest name."""
-
-    def bind(con: Connection, live: Live) -> None:
-        for table, names in live.items():
-            if names:
-                con.register(f"{table}_parts", _dataset(parts, table, names))
 
     def work(con: Connection) -> pa.Table:
         con.execute("SET enable_external_access = false; SET lock_configuration = true")
@@ -45,17 +37,9 @@ def select(parts: Parts, engine: Engine, query: str) -> pa.Table:
         return table
 
     try:
-        return engine.run(list(TABLES), work, bind)
+        return engine.run(list(TABLES), work, engine.bind_datasets)
     except duckdb.Error as error:  # none of the parts is to blame
         raise _told(error) from error
-
-
-def _dataset(parts: Parts, table: str, names: list[str]) -> ds.Dataset:
-    paths = [parts.path(table, name) for name in names]
-    schemas = [pq.read_schema(path, filesystem=parts.filesystem) for path in paths]
-    schema = pa.unify_schemas(schemas, promote_options="permissive")
-    nullable = pa.schema([field.with_nullable(True) for field in schema])  # older parts lack newer columns
-    return ds.dataset(paths, schema=nullable, filesystem=parts.filesystem, format="parquet")
 
 
 def _check(con: Connection, query: str) -> None:
