@@ -137,17 +137,21 @@ CREATE MACRO funnel_of(of_profile, of_rules, checkers, max_rejects) AS TABLE
 WITH
 own_media AS (FROM media WHERE profile = of_profile),
 own_fetches AS (FROM outcomes WHERE stage = 'fetch/' || of_profile),
-judged AS (FROM verdicts SEMI JOIN own_media USING (clip_id) WHERE rules_digest = of_rules),
+own_measures AS (
+    SELECT DISTINCT a.clip_id FROM audio_measures AS a
+    JOIN own_media AS m ON m.clip_id = a.clip_id AND m.sha256 = a.media_sha256
+),
+judged AS (FROM verdicts SEMI JOIN own_measures USING (clip_id) WHERE rules_digest = of_rules),
+current_lists AS (FROM lists QUALIFY row_number() OVER (PARTITION BY name ORDER BY made_at_us DESC) = 1),
 accepted AS (FROM captions_accepted(checkers, max_rejects))
 SELECT
     (SELECT count(*) FROM clips) AS listed,
-    (SELECT coalesce(sum(duplicates), 0)::BIGINT FROM lists) AS duplicate,
-    (SELECT coalesce(sum(bad_rows), 0)::BIGINT FROM lists) AS bad_rows,
+    (SELECT coalesce(sum(duplicates), 0)::BIGINT FROM current_lists) AS duplicate,
+    (SELECT coalesce(sum(bad_rows), 0)::BIGINT FROM current_lists) AS bad_rows,
     (SELECT count(*) FROM own_media) AS fetched,
     (SELECT count(*) FROM own_fetches WHERE status = 'failed') AS failed,
     (SELECT count(*) FROM own_fetches WHERE status = 'rejected') AS unavailable,
-    (SELECT count(DISTINCT a.clip_id) FROM audio_measures AS a
-     JOIN own_media AS m ON m.clip_id = a.clip_id AND m.sha256 = a.media_sha256) AS measured,
+    (SELECT count(*) FROM own_measures) AS measured,
     (SELECT count(*) FROM judged WHERE kept) AS kept,
     (SELECT count(*) FROM judged WHERE NOT kept) AS rejected,
     (SELECT count(*) FROM judged SEMI JOIN accepted USING (clip_id) WHERE kept) AS captioned,
@@ -164,7 +168,11 @@ WHERE status <> 'ok' AND split_part(stage, '/', 2) = of_profile
 GROUP BY ALL
 UNION ALL
 SELECT 'filter', 'rejected', reason, count(*)
-FROM verdicts SEMI JOIN media ON media.clip_id = verdicts.clip_id AND media.profile = of_profile
+FROM verdicts
+SEMI JOIN (
+    SELECT a.clip_id FROM audio_measures AS a
+    JOIN media AS m ON m.clip_id = a.clip_id AND m.sha256 = a.media_sha256 AND m.profile = of_profile
+) AS seen USING (clip_id)
 WHERE rules_digest = of_rules AND NOT kept
 GROUP BY reason;
 

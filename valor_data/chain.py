@@ -74,15 +74,16 @@ class _Notes:
         self.outputs: list[str] = []
         self.warnings: list[str] = []
 
-    def tally(self, tally: Tally, max_fault_share: float) -> None:
-        """What a stage did in this run: the new ones, their reasons, and whether too many failed."""
+    def tally(self, tally: Tally, max_fault_share: float, standing: int) -> None:
+        """What a stage did in this run, and whether too many failed: of all clips that it has ever
+        done (`standing` before this run), lest the few that always fail stop a run that retries them."""
         self.counts["new"] = tally.ok
-        self.reasons.update(tally.reasons)
         self.warnings += [f"unknown fault: {message}" for message in tally.unknown]
-        if tally.fault_share > max_fault_share:
+        done = tally.done + standing
+        if tally.failed > max_fault_share * done:
             self.ok = False
             self.warnings.append(
-                f"{tally.failed} of {tally.done} clips failed, more than max_fault_share = "
+                f"{tally.failed} of {done} clips failed, more than max_fault_share = "
                 f"{max_fault_share:g}; what is done is kept, and the same command tries the failed ones again"
             )
 
@@ -133,8 +134,10 @@ def fetch(recipe: Recipe, options: Options = DEFAULTS) -> Report:
         if workspace.unclean:
             fetching.sweep(workspace)
         stage = fetching.FetchStage(recipe, workspace.root)
-        notes.tally(_run(stage, workspace, options), recipe.max_fault_share)
-        _funnel(workspace, notes, "listed", "fetched", "failed", "unavailable")
+        before, _ = workspace.tables.funnel(recipe.profile, recipe.rules_digest)
+        standing = before["fetched"] + before["unavailable"]
+        notes.tally(_run(stage, workspace, options), recipe.max_fault_share, standing)
+        notes.reasons.update(_funnel(workspace, notes, "listed", "fetched", "failed", "unavailable")["fetch"])
     return notes.report()
 
 
@@ -145,7 +148,9 @@ def filter(recipe: Recipe, options: Options = DEFAULTS, *, decide_only: bool = F
     with _writing("filter", recipe, options) as (workspace, notes):
         if not decide_only:
             stage = measure.AudioStage(recipe, workspace.root)
-            notes.tally(_run(stage, workspace, options), recipe.max_fault_share)
+            before, _ = workspace.tables.funnel(recipe.profile, recipe.rules_digest)
+            notes.tally(_run(stage, workspace, options), recipe.max_fault_share, before["measured"])
+            notes.reasons.update(_funnel(workspace, notes, "measured")["audio"])
         decision = deciding.decide(workspace)
         if decision.measured == 0:
             raise UserError(f"{workspace.root}: no clip to judge; run 'valor-data fetch' first")
@@ -297,12 +302,15 @@ def _run(stage: Stage[Any, Any], workspace: Workspace, options: Options) -> Tall
     )
 
 
-def _funnel(workspace: Workspace, notes: _Notes, *names: str) -> None:
+def _funnel(workspace: Workspace, notes: _Notes, *names: str) -> dict[str, dict[str, int]]:
+    """Take counts of the funnel into the notes (all of them and all reasons, if none is named); the
+    reasons of each stage."""
     counts, reasons = workspace.tables.funnel(workspace.recipe.profile, workspace.recipe.rules_digest)
     notes.counts |= {name: counts[name] for name in names or counts}
     if not names:
         for stage_reasons in reasons.values():
             notes.reasons.update(stage_reasons)
+    return reasons
 
 
 def _root(recipe: Recipe, options: Options) -> str:

@@ -141,6 +141,12 @@ def object_key(profile: str, clip: str) -> str:
     return f"{OBJECTS}{profile}/{fan_out}/{clip}.mp4"
 
 
+def parse_object_key(key: str) -> tuple[str, str]:
+    """(profile, clip_id) of a media object's key."""
+    _, profile, _, name = key.split("/")
+    return profile, name.removesuffix(".mp4")
+
+
 def table_prefix(table: str) -> str:
     """Store prefix of a table's parts and manifest."""
     return f"{TABLES}{table}/"

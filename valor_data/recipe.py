@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from valor_data import layout
 from valor_data.errors import UserError
+from valor_data.records import AudioMeasures, Record
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=1)]
@@ -22,6 +23,14 @@ FORMS = (
     "table", "jsonl", "parquet", "urls",
 )  # fmt: skip
 """The forms of segment lists that `segments` reads."""
+
+
+MEASURES = tuple(
+    name
+    for name in AudioMeasures.model_fields
+    if name not in {*Record.model_fields, "clip_id", "media_sha256"}
+)
+"""The numbers that rules may name."""
 
 
 class _Section(BaseModel):
@@ -183,6 +192,15 @@ class Recipe(_Section):
     split: Split = Split()
     shard: Shard = Shard()
     release: ReleaseInfo = ReleaseInfo()
+
+    @model_validator(mode="after")
+    def _rules_name_measures(self) -> Self:
+        for rule in self.rules:
+            if rule.metric not in MEASURES:
+                near = difflib.get_close_matches(rule.metric, MEASURES, n=1, cutoff=0.5)
+                mend = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(MEASURES)}"
+                raise ValueError(f"rule on {rule.metric!r}: no such measure; {mend}")
+        return self
 
     @property
     def profile(self) -> str:

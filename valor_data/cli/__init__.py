@@ -4,6 +4,7 @@ stdout is the result, stderr the log and the progress bar. Exit codes: 0 done; 1
 many clips failed, or a fatal stop; 2 the user's input is wrong; 130 Ctrl-C.
 """
 
+import itertools
 import os
 import sys
 
@@ -60,4 +61,9 @@ def guarded(commands: typer.Typer) -> None:
 
 def _stop(message: str, code: int) -> None:
     print(f"valor-data: {message}", file=sys.stderr)
+    if "--json" in sys.argv:
+        from valor_data.records import Report
+
+        words = itertools.takewhile(lambda word: not word.startswith("-"), sys.argv[1:3])
+        print(Report(command=" ".join(words), ok=False, warnings=(message,)).model_dump_json())
     sys.exit(code)

@@ -17,6 +17,7 @@ _WIDEST = 60
 
 def show(table: pa.Table, *, as_json: bool, as_csv: bool) -> None:
     """A list of row objects as JSON, CSV, or else a table for people."""
+    table = _named_apart(table)
     if as_json:
         print(_json(table))
     elif as_csv:
@@ -27,7 +28,9 @@ def show(table: pa.Table, *, as_json: bool, as_csv: bool) -> None:
 
 def write(table: pa.Table, out: str) -> None:
     """Write rows to a file whose suffix says the form. Raises UserError for another suffix."""
-    path = Path(out)
+    table, path = _named_apart(table), Path(out)
+    if path.parent != Path() and not path.parent.is_dir():
+        raise UserError(f"--out {out}: no folder {path.parent}")
     if path.suffix == ".parquet":
         pq.write_table(table, path, compression="zstd")
     elif path.suffix == ".csv":
@@ -37,6 +40,16 @@ def write(table: pa.Table, out: str) -> None:
         path.write_text(_json(table) + "\n", encoding="utf-8")
     else:
         raise UserError(f"--out {out}: end the name in .csv, .json or .parquet")
+
+
+def _named_apart(table: pa.Table) -> pa.Table:
+    """The same rows with a number behind a column's name where a join repeats it."""
+    times: dict[str, int] = {}
+    names = []
+    for name in table.column_names:
+        times[name] = times.get(name, 0) + 1
+        names.append(name if times[name] == 1 else f"{name}_{times[name]}")
+    return table.rename_columns(names)
 
 
 def _json(table: pa.Table) -> str:
@@ -52,7 +65,7 @@ def _csv(table: pa.Table, file: Any) -> None:
 
 def _draw(table: pa.Table) -> None:
     names = table.column_names
-    body = [[_cell(value) for value in row.values()] for row in table.to_pylist()]
+    body = [[_plain(_cell(value)) for value in row.values()] for row in table.to_pylist()]
     widths = [
         min(_WIDEST, max([len(name), *(len(row[column]) for row in body)]))
         for column, name in enumerate(names)
@@ -66,6 +79,11 @@ def _draw(table: pa.Table) -> None:
 
 def _fit(cell: str, width: int) -> str:
     return (cell if len(cell) <= width else cell[: width - 1] + "…").ljust(width)
+
+
+def _plain(cell: str) -> str:
+    """Without what would move a terminal's cursor or colour it: captions come from anybody."""
+    return "".join(c if c.isprintable() else " " if c in "\n\t" else "?" for c in cell)
 
 
 def _cell(value: object) -> str:

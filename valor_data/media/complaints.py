@@ -27,10 +27,13 @@ class Complaint(NamedTuple):
 
 NETWORK = (
     Complaint(r"HTTP error 4(04|10)", Reason.NOT_FOUND, "[http @ 0x1] HTTP error 410 Gone"),
-    Complaint(r"HTTP error 40[13]", Reason.FORBIDDEN, "[https @ 0x1] HTTP error 403 Forbidden"),
+    Complaint(r"HTTP error 401", Reason.LOGIN_REQUIRED, "[http @ 0x1] HTTP error 401 Unauthorized"),
+    Complaint(r"HTTP error 403", Reason.FORBIDDEN, "[https @ 0x1] HTTP error 403 Forbidden"),
     Complaint(r"HTTP error 429", Reason.RATE_LIMITED, "[https @ 0x1] HTTP error 429 Too Many Requests"),
     Complaint(r"HTTP error 451", Reason.GEO_BLOCKED, "[http @ 0x1] HTTP error 451 Legal Reasons"),
     Complaint(r"HTTP error [35]\d\d", Reason.SERVER_ERROR, "[http @ 0x1] HTTP error 503 Service Unavailable"),
+    # The host has the file, and it holds no byte that one could ask for.
+    Complaint(r"HTTP error 416", Reason.CORRUPT, "[http @ 0x1] HTTP error 416 Range Not Satisfiable"),
     Complaint(r"HTTP error 4\d\d", Reason.UNKNOWN, "[http @ 0x1] HTTP error 400 Bad Request"),
     Complaint(
         r"ends prematurely|ended prematurely", Reason.TRUNCATED,

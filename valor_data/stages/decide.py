@@ -8,7 +8,7 @@ import pyarrow as pa
 from valor_data import rules
 from valor_data.errors import UserError
 from valor_data.layout import clip_id, parse_clip_id, parse_official_id
-from valor_data.recipe import Rule
+from valor_data.recipe import MEASURES, Rule
 from valor_data.records import AudioMeasures, Clip, Media, Outcome
 from valor_data.workspace import Workspace
 
@@ -97,7 +97,7 @@ def explain(workspace: Workspace, given: str) -> list[str]:
     return [*lines, f"verdict   {f'rejected: {broken[0].reason}' if broken else 'kept'}"]
 
 
-_SHOWN = set(AudioMeasures.model_fields) - {"clip_id", "media_sha256", "made_by", "made_at_us"}
+_SHOWN = set(MEASURES)
 
 
 def _broken(rule: Rule, numbers: dict[str, object]) -> bool:

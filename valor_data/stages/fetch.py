@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from valor_data import layout
-from valor_data.errors import ItemError, Reason, RetryableError
-from valor_data.media import cut, probe
+from valor_data.errors import ItemError, Reason, RetryableError, without_secrets
+from valor_data.media import cut, ffmpeg, probe
 from valor_data.recipe import Recipe
-from valor_data.records import Clip, Media, Video
+from valor_data.records import Clip, Media, Outcome, Status, Video
 from valor_data.resolve import Resolved, Resolver
 from valor_data.runner import Done, Task
 from valor_data.store import Store
@@ -61,12 +61,28 @@ class FetchStage:
 
 
 def sweep(workspace: "Workspace") -> int:
-    """Remove what a killed run left: temporary files, and media objects that no row names."""
+    """After a run that did not end well: remove its temporary files and the media objects that no row
+    names, and mark clips whose object is gone as failed, so that they are fetched again."""
     removed = workspace.store.sweep_temporary()
     named = workspace.tables.existing_objects()
-    orphans = [key for key in workspace.store.list(layout.OBJECTS) if key not in named]
+    lying = set(workspace.store.list(layout.OBJECTS))
+    orphans = lying - named
     workspace.store.delete(orphans)
+    workspace.tables.append([_lost(key) for key in named - lying])
     return removed + len(orphans)
+
+
+def _lost(key: str) -> Outcome:
+    """The ledger's word that a fetched clip's object is gone, so that it is fetched again."""
+    profile, clip_id = layout.parse_object_key(key)
+    return Outcome(
+        stage=f"fetch/{profile}",
+        clip_id=clip_id,
+        status=Status.FAILED,
+        reason=Reason.CORRUPT,
+        message=f"{key} is gone from the store",
+        made_by="sweep@1",
+    )
 
 
 class _Fetcher:
@@ -99,12 +115,12 @@ class _Fetcher:
         try:
             source = cut.Source.of(resolved)
             limit = self._recipe.fetch.clip_seconds_limit
-            cut.cut(source, clip.start_ms, clip.end_ms, self._encoding, out, limit)
-            return self._keep(clip, resolved, out)
+            done = cut.cut(source, clip.start_ms, clip.end_ms, self._encoding, out, limit)
+            return self._keep(clip, resolved, done, out)
         finally:
             out.unlink(missing_ok=True)
 
-    def _keep(self, clip: Clip, resolved: Resolved, out: Path) -> Media:
+    def _keep(self, clip: Clip, resolved: Resolved, done: cut.Cut, out: Path) -> Media:
         seen = probe.probe(out)
         if seen.video_codec is None or seen.first_frame_ms is None:
             raise ItemError(Reason.NO_VIDEO, "the encoded clip shows no frame")
@@ -129,18 +145,18 @@ class _Fetcher:
             audio_codec=seen.audio_codec,
             sample_rate=seen.sample_rate,
             channels=seen.channels,
-            start_error_ms=seen.first_frame_ms,
+            start_error_ms=done.start_error_ms,
             av_skew_ms=skew,
             short_ms=missing_ms if missing_ms >= _SHORT_MS else 0,
             format_ids="+".join(stream.format_id for stream in resolved.streams),
-            made_by=self._resolver.versions,
+            made_by=f"{ffmpeg.tool_versions()} {self._resolver.versions}",
         )
 
 
 def _video(clip: Clip, resolved: Resolved) -> Video:
     return Video(
         video_id=clip.video_id,
-        webpage_url=resolved.webpage_url,
+        webpage_url=without_secrets(resolved.webpage_url),
         extractor=resolved.extractor,
         title=resolved.title,
         channel_id=resolved.channel_id,

@@ -71,11 +71,10 @@ WITH compared AS (
     FROM listed
 )
 SELECT
-    clip_id, coalesce(old_source, source) AS source, video_id, start_ms, end_ms,
-    coalesce(old_url, url) AS url, coalesce(old_labels, []) || more AS labels,
+    clip_id, source, video_id, start_ms, end_ms, url, coalesce(old_labels, []) || more AS labels,
     coalesce(old_licence, licence) AS licence, $made_by AS made_by
 FROM compared
-WHERE NOT is_known OR len(more) > 0 OR (old_licence IS NULL AND licence IS NOT NULL)
+WHERE NOT is_known OR url <> old_url OR len(more) > 0 OR (old_licence IS NULL AND licence IS NOT NULL)
 """
 
 _SPLITS = """

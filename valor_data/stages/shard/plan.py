@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from valor_data import layout, manifest, split
-from valor_data.errors import FatalError
+from valor_data.errors import FatalError, without_secrets
 from valor_data.manifest import Facts, SplitName
 from valor_data.recipe import Recipe
 from valor_data.records import Clip, Media
@@ -74,6 +74,8 @@ def facts_table(rows: pa.Table, splits: dict[str, str]) -> pa.Table:
         "clip_id": names.pop("clip_id"),
         "official_id": _strings(layout.official_id(clip) for (clip,) in values(rows, "clip_id")),
         **names,
+        # What signs or identifies in an address is not for a release.
+        "url": _strings(without_secrets(url) for (url,) in values(rows, "url")),
         "split": _strings(splits[video] for (video,) in values(rows, "video_id")),
         "caption": _strings(said[0]["text"] if said else None for (said,) in values(rows, "captions")),
         "captions": rows["captions"],

@@ -246,7 +246,7 @@ def _media_bytes(store: Store, key: str, sha256: str) -> bytes:
     try:
         data = store.get_bytes(key)
     except FileNotFoundError:
-        raise FatalError(f"{where}: gone from the store; put it back, then run again") from None
+        raise FatalError(f"{where}: gone from the store; run valor-data fetch, which gets it again") from None
     if hashlib.sha256(data).hexdigest() != sha256:
         raise FatalError(
             f"{where}: its bytes changed since it was fetched; put the right file back, then run again"
