@@ -18,7 +18,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tests.fakes.objectstore import object_store
 from valor_data import layout, manifest
 from valor_data.errors import FatalError, UserError
 from valor_data.manifest import FileEntry, Manifest
@@ -754,13 +753,12 @@ def released(root: str, mp4s: list[bytes]) -> ReleaseResult:
         return write_release(workspace, progress=False)
 
 
-def test_object_stores_hold_the_same_release(tmp_path: Path, mp4s: list[bytes]) -> None:
+def test_object_stores_hold_the_same_release(tmp_path: Path, mp4s: list[bytes], s3_root: str) -> None:
     here = released(str(tmp_path), mp4s)
-    with object_store() as bucket:
-        for root in (f"memory://{tmp_path.name}", f"{bucket}/some/where"):
-            assert released(root, mp4s) == here
-            assert content(root) == content(tmp_path)
-            assert verify(f"{root}/{PREFIX}").problems == []
+    for root in (f"memory://{tmp_path.name}", f"{s3_root}/some/where"):
+        assert released(root, mp4s) == here
+        assert content(root) == content(tmp_path)
+        assert verify(f"{root}/{PREFIX}").problems == []
 
 
 def test_a_kill_in_an_object_store_is_taken_up(tmp_path: Path, mp4s: list[bytes]) -> None:

@@ -86,7 +86,7 @@ def test_an_empty_list_is_a_list(tables: Tables) -> None:
     assert tables.count("clips") == 0
 
 
-def test_another_list_adds_labels_and_a_licence_but_no_address(tables: Tables) -> None:
+def test_another_list_adds_labels_and_a_licence_and_mends_the_address(tables: Tables) -> None:
     merge(tables, rows.segment(1, labels=("Dog",)), rows.segment(2, labels=("Cat",)))
     counts = merge(
         tables,
@@ -97,9 +97,11 @@ def test_another_list_adds_labels_and_a_licence_but_no_address(tables: Tables) -
     )
     assert counts == MergeCounts(3, 3, 0, 1, 0)
     first, second, third = tables.rows(Clip)
-    assert (first.labels, first.url, first.made_by) == (("Dog", "Bark"), rows.segment(1).url, "list:b.csv")
+    assert (first.labels, first.url, first.made_by) == (("Dog", "Bark"), "elsewhere", "list:b.csv")
     assert (second.labels, second.licence) == (("Cat",), "cc-by")
     assert third.made_by == "list:b.csv"
+    assert merge(tables, rows.segment(2), name="b.csv").new_clips == 0  # says nothing of the licence
+    assert [clip.licence for clip in tables.rows(Clip, clip_id=rows.clip_id(2))] == ["cc-by"]
 
 
 def test_a_lists_split_stands_over_an_assigned_one(tables: Tables) -> None:

@@ -10,14 +10,12 @@ import subprocess
 import sys
 import textwrap
 import time
-from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import pytest
-from fakes.objectstore import object_store
 from fakes.stages import Piece, SplittingStage
 
 from valor_data import workspace as module
@@ -37,15 +35,9 @@ def _write(root: str, *, take_over: bool = False) -> Any:
     return Workspace.open(RECIPE, root, write=True, take_over=take_over)
 
 
-@pytest.fixture(scope="module")
-def bucket() -> Iterator[str]:
-    with object_store() as url:
-        yield url
-
-
 @pytest.fixture(params=["memory", "s3"])
 def remote(request: pytest.FixtureRequest) -> str:
-    base = "memory://lock" if request.param == "memory" else request.getfixturevalue("bucket")
+    base = "memory://lock" if request.param == "memory" else request.getfixturevalue("s3_root")
     return f"{base}/{uuid4().hex}"
 
 
@@ -53,7 +45,7 @@ def remote(request: pytest.FixtureRequest) -> str:
 def root(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     if request.param == "folder":
         return str(tmp_path / "set")
-    base = "memory://lock" if request.param == "memory" else request.getfixturevalue("bucket")
+    base = "memory://lock" if request.param == "memory" else request.getfixturevalue("s3_root")
     return f"{base}/{uuid4().hex}"
 
 
