@@ -140,7 +140,7 @@ def test_no_key_leaves_the_root(key: str) -> None:
         return
     inside = path.removeprefix("memory:///place/inner/")
     assert inside == key
-    assert os.path.normpath(f"/root/inner/{inside}") == f"/root/inner/{inside}"
+    assert os.path.normpath(f"/top/inner/{inside}") == f"/top/inner/{inside}"
 
 
 def test_roots_are_made_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -33,7 +33,7 @@ def any_tables(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Table
     else:
         memory = fsspec.filesystem("memory")
         memory.store.clear()
-        yield Tables.open("memory://root/inner")
+        yield Tables.open("memory://top/inner")
         memory.store.clear()
 
 
