@@ -382,8 +382,9 @@ def test_standing_splits_outlive_new_shares_but_not_a_lists_word(tmp_path: Path,
     [
         (0, "run 'valor-data fetch'"),
         (2, "run 'valor-data filter'"),
-        (3, "the rules reject all 1 clips"),
-        (4, "annotate import"),
+        (3, "run 'valor-data filter'"),
+        (4, "the rules reject all 1 clips"),
+        (5, "annotate import"),
     ],
 )
 def test_nothing_to_release_names_the_missing_step(
@@ -395,7 +396,8 @@ def test_nothing_to_release_names_the_missing_step(
         rows: list[Record] = [
             next(full.tables.rows(Clip, clip_id=clip)),
             next(full.tables.rows(Media, clip_id=clip)),
-            Verdict(clip_id=clip, rules_digest=RECIPE.rules_digest, kept=steps > 3, made_by="rules@1"),
+            next(full.tables.rows(AudioMeasures, clip_id=clip)),
+            Verdict(clip_id=clip, rules_digest=RECIPE.rules_digest, kept=steps > 4, made_by="rules@1"),
         ]
     with opened(tmp_path / "w") as workspace:
         for row in rows[:steps]:
