@@ -89,11 +89,6 @@ class Tally:
         """Clips that have left the stage."""
         return self.ok + self.rejected + self.failed
 
-    @property
-    def fault_share(self) -> float:
-        """Failed clips among the done ones; 0 where none is done."""
-        return self.failed / self.done if self.done else 0.0
-
 
 class Interrupted(KeyboardInterrupt):
     """Ctrl-C or SIGTERM: all that was finished is saved, and `tally` counts it."""
