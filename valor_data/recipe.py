@@ -281,7 +281,8 @@ def _absolute(path: str, folder: str) -> str:
 def _explain(fault: Any) -> str:
     key = ".".join(str(part) for part in fault["loc"])
     if fault["type"] != "extra_forbidden":
-        return f"key {key!r}: {fault['msg'].removeprefix('Value error, ')}"
+        told = str(fault["msg"]).removeprefix("Value error, ")
+        return f"key {key!r}: {told}" if key else told
     known = _known_keys(fault["loc"][:-1])
     near = difflib.get_close_matches(str(fault["loc"][-1]), known, n=1, cutoff=0.5)
     mend = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}"

@@ -33,6 +33,10 @@ def one_line(stderr: str) -> str:
         (["fetch", "--", "-dash.csv"], "-dash.csv: no such file"),
         (["status", "good.toml"], "no workspace there"),
         (["run", "typo.toml"], "unknown key 'fetch.profil'; did you mean 'profile'?"),
+        (
+            ["run", "rule.toml"],
+            "rule.toml: rule on 'loudnes_lufs': no such measure; did you mean 'loudness_lufs'?",
+        ),
         (["run", "broken.toml"], "broken.toml: not readable as TOML"),
         (["run", "nolist.toml"], "names no list"),
         (["run", "lost.toml"], "lost.csv"),
@@ -47,6 +51,8 @@ def test_a_wrong_word_gets_one_line_and_exit_code_2(words: list[str], told: str,
     (tmp_path / "good.toml").write_text('name = "good"\n[[segments.lists]]\npath = "good.csv"\n')
     (tmp_path / "good.csv").write_text("url,start,end\nhttp://127.0.0.1:1/a.mp4,0,10\n")
     (tmp_path / "typo.toml").write_text('name = "typo"\n[fetch]\nprofil = "exact"\n')
+    rule = '[[rules]]\nmetric = "loudnes_lufs"\nmin = -50\nreason = "quiet"\n'
+    (tmp_path / "rule.toml").write_text(f'name = "rule"\n{rule}')
     (tmp_path / "broken.toml").write_text('name = "broken\n')
     (tmp_path / "nolist.toml").write_text('name = "nolist"\n')
     (tmp_path / "lost.toml").write_text('name = "lost"\n[[segments.lists]]\npath = "lost.csv"\n')
