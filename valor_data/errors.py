@@ -23,6 +23,7 @@ class Kind(StrEnum):
     TRANSIENT = "transient"  # try again soon
     LATER = "later"  # try again in hours or days
     OURS = "ours"  # the bytes came; they cannot serve
+    POLICY = "policy"  # the recipe's own rules on rights forbid it
     UNKNOWN = "unknown"  # nobody named it yet: it is listed in the report
 
 
@@ -48,12 +49,19 @@ class Reason(StrEnum):
     TIMEOUT = "timeout"
     TRUNCATED = "truncated"
     WORKER_DIED = "worker_died"
+    LOST = "lost"
     UPCOMING = "upcoming"
     LIVE = "live"
     UNSUPPORTED_FORMAT = "unsupported_format"
     CORRUPT = "corrupt"
     NO_VIDEO = "no_video"
+    NO_AUDIO = "no_audio"
+    NOT_MEDIA = "not_media"
+    TOO_LARGE = "too_large"
     PAST_END = "past_end"
+    DISK = "disk"
+    OPTED_OUT = "opted_out"
+    NOT_PERMITTED = "not_permitted"
     UNKNOWN = "unknown"
 
     @property
@@ -82,12 +90,19 @@ _KINDS = {
     Reason.TIMEOUT: Kind.TRANSIENT,
     Reason.TRUNCATED: Kind.TRANSIENT,
     Reason.WORKER_DIED: Kind.TRANSIENT,
+    Reason.LOST: Kind.TRANSIENT,
     Reason.UPCOMING: Kind.LATER,
     Reason.LIVE: Kind.LATER,
     Reason.UNSUPPORTED_FORMAT: Kind.OURS,
     Reason.CORRUPT: Kind.OURS,
     Reason.NO_VIDEO: Kind.OURS,
+    Reason.NO_AUDIO: Kind.OURS,
+    Reason.NOT_MEDIA: Kind.OURS,
+    Reason.TOO_LARGE: Kind.OURS,
     Reason.PAST_END: Kind.OURS,
+    Reason.DISK: Kind.OURS,
+    Reason.OPTED_OUT: Kind.POLICY,
+    Reason.NOT_PERMITTED: Kind.POLICY,
     Reason.UNKNOWN: Kind.UNKNOWN,
 }
 
@@ -105,12 +120,14 @@ class FatalError(ValorDataError):
 
 
 class _ClipError(ValorDataError):
-    """An error of one clip: a reason of the closed list and the original message."""
+    """An error of one clip: a reason of the closed list, the original message, and how long the host
+    asked to be left alone, where it did (seconds, from Retry-After)."""
 
-    def __init__(self, reason: Reason, message: str) -> None:
-        super().__init__(reason, message)  # both in args, so that it survives pickling
+    def __init__(self, reason: Reason, message: str, retry_after_s: float | None = None) -> None:
+        super().__init__(reason, message, retry_after_s)  # all in args, so that it survives pickling
         self.reason = reason
         self.message = message
+        self.retry_after_s = retry_after_s
 
     def __str__(self) -> str:
         return f"{self.reason}: {self.message}"
@@ -124,10 +141,12 @@ class RetryableError(_ClipError):
     """This clip failed for now; the runner backs off and tries again."""
 
 
-def clip_error(reason: Reason, message: str) -> ItemError | RetryableError:
+def clip_error(
+    reason: Reason, message: str, retry_after_s: float | None = None
+) -> ItemError | RetryableError:
     """The error whose class fits the reason's kind: what may work later is retryable."""
-    final = reason.kind in (Kind.PERMANENT, Kind.OURS, Kind.LOGIN)
-    return ItemError(reason, message) if final else RetryableError(reason, message)
+    final = reason.kind in (Kind.PERMANENT, Kind.OURS, Kind.LOGIN, Kind.POLICY)
+    return (ItemError if final else RetryableError)(reason, message, retry_after_s)
 
 
 _ADDRESS = re.compile(r"\b[a-z][a-z0-9+.-]*://[^\s'\"<>]+", re.IGNORECASE)

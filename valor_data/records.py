@@ -122,6 +122,30 @@ class BadRow(Record):
     """The row as it stands, cut to 200 characters."""
 
 
+class ListMember(Record):
+    """A clip stands in a list: availability is told by list and split."""
+
+    table = "list_members"
+    key = ("list_name", "clip_id")
+
+    list_name: str
+    """File name of the list, without its folder."""
+    clip_id: ClipId
+    split: str | None = None
+    """Split that the list itself gives, or that the recipe gives the list."""
+
+
+class OptOut(Record):
+    """Somebody's wish that a video, or all of a channel, stays out. It is never forgotten."""
+
+    table = "opt_outs"
+    key = ("scope", "value")
+
+    scope: Literal["video", "channel"]
+    value: str
+    """`video_id` or `channel_id`."""
+
+
 class Video(Record):
     """What the platform says of a video at the time it was resolved."""
 
@@ -138,6 +162,15 @@ class Video(Record):
     """`YYYYMMDD`, as the platform states it."""
     licence: str | None = None
     """Licence as claimed by the platform; nobody checked it."""
+    licence_evidence: str | None = None
+    """Where the claim stands, such as `youtube: license`."""
+    training: str | None = None
+    """The platform's machine-readable permission for training: `all`, `none`, or the parties that may;
+    None: not stated, or not asked."""
+    training_evidence: str | None = None
+    """Who was asked, such as `videoTrainability`."""
+    signals: Words | None = None
+    """AI preferences that the host states, such as `robots.txt: ai-train=no`; None: not asked."""
     duration_ms: Ms | None = None
 
 
@@ -165,16 +198,23 @@ class Media(Record):
     """None: the source has no audio track."""
     sample_rate: int | None = None
     channels: int | None = None
-    start_error_ms: float
-    """First shown frame minus asked start; under one frame for an exact cut."""
+    start_error_ms: float | None
+    """First shown frame minus asked start; under one frame for an exact cut. None: somebody else cut the
+    clip (a mirror), and where it began is only their word."""
     av_skew_ms: float | None = None
     """First audio sample minus first shown frame, on the clip's own clock; None without audio."""
     short_ms: Ms = 0
     """Asked length that the source could not give because it ends earlier."""
     bytes_read: int | None = None
-    """Bytes drawn from the source for this clip, where known."""
+    """Bytes drawn from the source for this clip, where known; what clips of one video share counts for
+    the first."""
     format_ids: str = ""
     """The platform's ids of the formats used, joined by `+`."""
+    condition: str | None = None
+    """Why the formats are not those that the recipe wants: `combined_only`, `segmented_only`,
+    `above_max_height`, `other_codec`; None: they are."""
+    origin: str | None = None
+    """Where the bytes came from: `platform`, or `mirror:<name>`."""
 
 
 class Status(StrEnum):
@@ -321,8 +361,8 @@ class Release(Record):
 TABLES: dict[str, type[Record]] = {
     record.table: record
     for record in (
-        Clip, SegmentList, BadRow, Video, Media, Outcome, AudioMeasures, Verdict, Caption,
-        Review, SplitOf, Release,
+        Clip, SegmentList, ListMember, BadRow, OptOut, Video, Media, Outcome, AudioMeasures, Verdict,
+        Caption, Review, SplitOf, Release,
     )
 }  # fmt: skip
 """Every record by the name of its table."""

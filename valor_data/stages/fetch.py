@@ -35,7 +35,7 @@ class FetchStage:
 
     def __init__(self, recipe: Recipe, root: str) -> None:
         self.name = f"fetch/{recipe.profile}"
-        self.attempts = recipe.fetch.attempts
+        self.attempts = recipe.retry.transient
         self._recipe = recipe
         self._root = root
 
@@ -79,7 +79,7 @@ def _lost(key: str) -> Outcome:
         stage=f"fetch/{profile}",
         clip_id=clip_id,
         status=Status.FAILED,
-        reason=Reason.CORRUPT,
+        reason=Reason.LOST,
         message=f"{key} is gone from the store",
         made_by="sweep@1",
     )

@@ -1,0 +1,37 @@
+"""A recipe: one closed TOML file that says all that a dataset's making depends on.
+
+Unknown keys are refused with the nearest known one. A bare segment list in place of a recipe gets
+the default recipe. What has no place here (workers, engine, limits of one run) is an option.
+"""
+
+from valor_data.recipe.fetching import (
+    FORMS,
+    POLITE,
+    Access,
+    Fetch,
+    Host,
+    ListSpec,
+    Mirror,
+    Retry,
+    Rights,
+    Section,
+    Segments,
+    check_reasons,
+)
+from valor_data.recipe.reading import load, parse
+from valor_data.recipe.whole import (
+    MEASURES,
+    Filter,
+    Recipe,
+    ReleaseInfo,
+    ReviewRule,
+    Rule,
+    Shard,
+    Split,
+)
+
+__all__ = [
+    "FORMS", "MEASURES", "POLITE", "Access", "Fetch", "Filter", "Host", "ListSpec", "Mirror", "Recipe",
+    "ReleaseInfo", "Retry", "ReviewRule", "Rights", "Rule", "Section", "Segments", "Shard", "Split",
+    "check_reasons", "load", "parse",
+]  # fmt: skip

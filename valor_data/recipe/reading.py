@@ -1,0 +1,93 @@
+"""A recipe from its file, with errors that name file, key and mend."""
+
+import difflib
+import re
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from valor_data.errors import UserError
+from valor_data.recipe.fetching import ListSpec, Segments
+from valor_data.recipe.whole import Recipe
+
+
+def load(path: str) -> Recipe:
+    """The recipe in a TOML file, or the default recipe of a bare segment list.
+
+    Relative paths are made absolute against the recipe's folder, and the workspace is filled in.
+    Raises UserError that names the file, the key and the mend.
+    """
+    if path.startswith("-"):
+        path = f"./{path}"
+    if "://" not in path:
+        _check_file(path)
+    if not path.endswith(".toml"):
+        name = re.sub(r"[^a-z0-9._-]+", "-", Path(path).name.lower().split(".")[0]).strip("-._")
+        bare = Recipe(name=name[:63] or "dataset", segments=Segments(lists=(ListSpec(path=path),)))
+        return _rooted(bare, path, folder=".")
+    try:
+        text = Path(path).read_text(encoding="utf-8-sig")
+        raw = tomllib.loads(text)
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+        raise UserError(f"{path}: not readable as TOML: {error}") from error
+    return _rooted(parse(raw, path), path, folder=str(Path(path).parent))
+
+
+def _check_file(path: str) -> None:
+    try:
+        exists, is_folder = Path(path).exists(), Path(path).is_dir()
+    except OSError as error:  # such as a name that is too long, or a folder that may not be entered
+        raise UserError(f"{path[:200]}: not readable: {error.strerror}. Check the path.") from error
+    if not exists:
+        raise UserError(f"{path}: no such file. Give a recipe (.toml) or a segment list.")
+    if is_folder:
+        raise UserError(f"{path} is a folder. Give a recipe (.toml) or a segment list.")
+
+
+def parse(raw: dict[str, Any], name: str) -> Recipe:
+    """A recipe from TOML's dict. Raises UserError naming `name`, the key and the nearest known key."""
+    try:
+        return Recipe.model_validate(raw)
+    except ValidationError as error:
+        raise UserError(f"{name}: " + "; ".join(_explain(fault) for fault in error.errors())) from None
+
+
+def _rooted(recipe: Recipe, path: str, folder: str) -> Recipe:
+    raw = recipe.model_dump()
+    for spec in raw["segments"]["lists"]:
+        spec["path"] = _absolute(spec["path"], folder)
+    for mirror in raw["mirrors"]:
+        mirror["at"] = _absolute(mirror["at"], folder)
+    raw["rights"]["opt_out"] = [_absolute(path, folder) for path in raw["rights"]["opt_out"]]
+    if recipe.access.cookies:
+        raw["access"]["cookies"] = _absolute(recipe.access.cookies, folder)
+    stem = Path(path).name.split(".")[0] or recipe.name
+    raw["workspace"] = _absolute(recipe.workspace, folder) if recipe.workspace else f"./{stem}"
+    return Recipe.model_validate(raw)
+
+
+def _absolute(path: str, folder: str) -> str:
+    return path if "://" in path else str(Path(folder, path).resolve())
+
+
+def _explain(fault: Any) -> str:
+    key = ".".join(str(part) for part in fault["loc"])
+    if fault["type"] != "extra_forbidden":
+        told = str(fault["msg"]).removeprefix("Value error, ")
+        return f"key {key!r}: {told}" if key else told
+    known = _known_keys(fault["loc"][:-1])
+    near = difflib.get_close_matches(str(fault["loc"][-1]), known, n=1, cutoff=0.5)
+    mend = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}"
+    return f"unknown key {key!r}; {mend}"
+
+
+def _known_keys(loc: tuple[Any, ...]) -> list[str]:
+    model: Any = Recipe
+    for part in loc:
+        if isinstance(part, int):
+            continue
+        annotation = model.model_fields[part].annotation
+        model = annotation.__args__[0] if hasattr(annotation, "__args__") else annotation
+    return list(model.model_fields)

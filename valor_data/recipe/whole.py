@@ -1,0 +1,168 @@
+"""The whole recipe, and the parts that say what becomes of fetched clips."""
+
+import difflib
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from valor_data import layout
+from valor_data.recipe.fetching import (
+    Access,
+    Count,
+    Fetch,
+    Host,
+    Mirror,
+    Retry,
+    Rights,
+    Section,
+    Segments,
+    Share,
+)
+from valor_data.records import AudioMeasures, Record
+
+MEASURES = tuple(
+    name
+    for name in AudioMeasures.model_fields
+    if name not in {*Record.model_fields, "clip_id", "media_sha256"}
+)
+"""The numbers that rules may name."""
+
+
+class Filter(Section):
+    """How verdicts are watched."""
+
+    max_drop_share: Share = 0.5
+    """A rule that drops a larger share of the measured clips raises an alarm."""
+
+
+class Rule(Section):
+    """One row of the verdict. A clip is kept when no rule breaks."""
+
+    metric: str
+    """Column of a measures table, such as `loudness_lufs`."""
+    reason: str
+    """Why a clip that breaks it is rejected."""
+    min: float | None = None
+    max: float | None = None
+    equals: bool | str | None = None
+    missing: Literal["reject", "keep"] = "reject"
+    """What to do where the number is not defined for a clip."""
+
+    @model_validator(mode="after")
+    def _asks_something(self) -> Self:
+        if self.min is None and self.max is None and self.equals is None:
+            raise ValueError(f"rule on {self.metric!r} asks nothing: give min, max or equals")
+        if self.min is not None and self.max is not None and self.min > self.max:
+            raise ValueError(f"rule on {self.metric!r} keeps nothing: min {self.min:g} > max {self.max:g}")
+        return self
+
+
+class ReviewRule(Section):
+    """When a caption of our annotators is accepted (VALOR section 3.3: three checkers, one no)."""
+
+    checkers: Annotated[int, Field(ge=0)] = 1
+    """Reviews that a caption needs."""
+    max_rejects: Annotated[int, Field(ge=0)] = 0
+    """Rejections it survives."""
+
+
+class Split(Section):
+    """Shares of the videos that no list assigns. By video: no video stands in two splits."""
+
+    train: Share = 0.8
+    val: Share = 0.1
+    test: Share = 0.1
+    seed: int = 0
+
+    @model_validator(mode="after")
+    def _sums_to_one(self) -> Self:
+        if abs(self.train + self.val + self.test - 1) > 1e-9:
+            raise ValueError("train + val + test must be 1")
+        return self
+
+
+class Shard(Section):
+    """How a release is cut into shards."""
+
+    payload: Literal["video"] = "video"
+    """`video`: `<clip_id>.mp4 .json .txt`."""
+    samples: Count = 1000
+    """Most clips in a shard."""
+    max_mb: Count = 1000
+    """Most megabytes in a shard (a larger clip gets one of its own)."""
+    require_caption: bool = True
+    """False: clips without a caption are released too, and the card says how many."""
+    seed: int = 0
+    """Order of the clips: by hash of seed and clip_id."""
+
+
+class ReleaseInfo(Section):
+    """What a release calls itself."""
+
+    version: Annotated[str, Field(pattern=r"^\d+\.\d+\.\d+$")] = "0.1.0"
+    title: str = ""
+    licence: str = "not stated"
+    """Licence of the captions and tables; the media keep their owners' terms."""
+    description: str = ""
+
+
+class Recipe(Section):
+    """The whole file."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$")]
+    """Name of the dataset, of its default workspace and of its releases."""
+    workspace: str | None = None
+    """Folder or fsspec URL; a relative folder counts from the recipe's. `--workspace` comes first,
+    `./<recipe stem>` last."""
+    max_fault_share: Share = 0.2
+    """More failed items than this share end a command with exit code 1."""
+    segments: Segments = Segments()
+    fetch: Fetch = Fetch()
+    retry: Retry = Retry()
+    hosts: Annotated[tuple[Host, ...], Field(strict=False)] = ()
+    access: Access = Access()
+    mirrors: Annotated[tuple[Mirror, ...], Field(strict=False)] = ()
+    rights: Rights = Rights()
+    filter: Filter = Filter()
+    rules: Annotated[tuple[Rule, ...], Field(strict=False)] = (
+        Rule(metric="has_audio", equals=True, reason="no_audio"),
+        Rule(metric="loudness_lufs", min=-55.0, reason="inaudible"),
+    )
+    review: ReviewRule = ReviewRule()
+    split: Split = Split()
+    shard: Shard = Shard()
+    release: ReleaseInfo = ReleaseInfo()
+
+    @model_validator(mode="after")
+    def _rules_name_measures(self) -> Self:
+        for rule in self.rules:
+            if rule.metric not in MEASURES:
+                near = difflib.get_close_matches(rule.metric, MEASURES, n=1, cutoff=0.5)
+                mend = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(MEASURES)}"
+                raise ValueError(f"rule on {rule.metric!r}: no such measure; {mend}")
+        return self
+
+    @property
+    def profile(self) -> str:
+        """`exact-1f2e3d4c`: the profile's name and a hash of all settings that shape the bytes."""
+        shaping = {"profile", "max_height", "codecs", "crf", "audio_kbps"}
+        if self.fetch.profile == "small":
+            shaping |= {"short_side", "fps", "gop"}
+        return f"{self.fetch.profile}-{layout.digest(self.fetch.model_dump(include=shaping))[:8]}"
+
+    @property
+    def rules_digest(self) -> str:
+        """16 hex digits that name the rules; verdicts carry them."""
+        return layout.digest([rule.model_dump() for rule in self.rules])[:16]
+
+    @property
+    def digest(self) -> str:
+        """sha256 of the recipe's content; holds no folder, so that it repeats on any machine."""
+        content = self.model_dump(mode="json", exclude={"workspace", "access", "hosts", "retry"})
+        for spec in content["segments"]["lists"]:
+            spec["path"] = Path(spec["path"]).name
+        for mirror in content["mirrors"]:
+            mirror["at"] = Path(mirror["at"]).name
+        content["rights"]["opt_out"] = [Path(path).name for path in content["rights"]["opt_out"]]
+        return layout.digest(content)
