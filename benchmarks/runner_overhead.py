@@ -21,7 +21,8 @@ from typing import Any, NamedTuple
 import pebble
 import psutil
 
-from valor_data.runner import Done, Task, run_stage
+from valor_data.errors import Reason
+from valor_data.runner import Done, Patience, Task, run_stage
 
 WORKERS = 2
 SPAWN = multiprocessing.get_context("spawn")
@@ -42,13 +43,22 @@ def work(nap: Nap) -> str:
     return nap.clip_id
 
 
+_PATIENCE = Patience()
+
+
 @dataclass
 class Naps:
     """The naps as a stage."""
 
     naps: Sequence[Nap]
     name: str = "naps"
-    attempts: int = 3
+    patience: Patience = _PATIENCE
+
+    def tries(self, reason: Reason) -> int:
+        return 3
+
+    def host(self, task: Task[Nap]) -> None:
+        """Naps bother nobody."""
 
     def __getstate__(self) -> dict[str, Any]:
         return {"naps": ()}  # as in a real stage, the tasks do not travel with it

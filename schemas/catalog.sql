@@ -20,6 +20,13 @@ CREATE VIEW lists_rows AS SELECT * FROM (
 CREATE VIEW lists AS FROM lists_rows
 QUALIFY row_number() OVER (PARTITION BY list_id ORDER BY made_at_us DESC) = 1;
 
+CREATE VIEW IF NOT EXISTS list_members_parts AS SELECT NULL::VARCHAR AS list_name, NULL::VARCHAR AS clip_id, NULL::VARCHAR AS split, NULL::VARCHAR AS made_by, NULL::BIGINT AS made_at_us WHERE false;
+CREATE VIEW list_members_rows AS SELECT * FROM (
+    SELECT NULL::VARCHAR AS list_name, NULL::VARCHAR AS clip_id, NULL::VARCHAR AS split, NULL::VARCHAR AS made_by, NULL::BIGINT AS made_at_us WHERE false
+    UNION ALL BY NAME FROM list_members_parts);
+CREATE VIEW list_members AS FROM list_members_rows
+QUALIFY row_number() OVER (PARTITION BY list_name, clip_id ORDER BY made_at_us DESC) = 1;
+
 CREATE VIEW IF NOT EXISTS bad_rows_parts AS SELECT NULL::VARCHAR AS list_id, NULL::BIGINT AS line, NULL::VARCHAR AS reason, NULL::VARCHAR AS text, NULL::VARCHAR AS made_by, NULL::BIGINT AS made_at_us WHERE false;
 CREATE VIEW bad_rows_rows AS SELECT * FROM (
     SELECT NULL::VARCHAR AS list_id, NULL::BIGINT AS line, NULL::VARCHAR AS reason, NULL::VARCHAR AS text, NULL::VARCHAR AS made_by, NULL::BIGINT AS made_at_us WHERE false
@@ -27,16 +34,23 @@ CREATE VIEW bad_rows_rows AS SELECT * FROM (
 CREATE VIEW bad_rows AS FROM bad_rows_rows
 QUALIFY row_number() OVER (PARTITION BY list_id, line ORDER BY made_at_us DESC) = 1;
 
-CREATE VIEW IF NOT EXISTS videos_parts AS SELECT NULL::VARCHAR AS video_id, NULL::VARCHAR AS webpage_url, NULL::VARCHAR AS extractor, NULL::VARCHAR AS title, NULL::VARCHAR AS channel_id, NULL::VARCHAR AS upload_date, NULL::VARCHAR AS licence, NULL::BIGINT AS duration_ms, NULL::VARCHAR AS made_by, NULL::BIGINT AS made_at_us WHERE false;
+CREATE VIEW IF NOT EXISTS opt_outs_parts AS SELECT NULL::VARCHAR AS scope, NULL::VARCHAR AS value, NULL::VARCHAR AS made_by, NULL::BIGINT AS made_at_us WHERE false;
+CREATE VIEW opt_outs_rows AS SELECT * FROM (
+    SELECT NULL::VARCHAR AS scope, NULL::VARCHAR AS value, NULL::VARCHAR AS made_by, NULL::BIGINT AS made_at_us WHERE false
+    UNION ALL BY NAME FROM opt_outs_parts);
+CREATE VIEW opt_outs AS FROM opt_outs_rows
+QUALIFY row_number() OVER (PARTITION BY scope, value ORDER BY made_at_us DESC) = 1;
+
+CREATE VIEW IF NOT EXISTS videos_parts AS SELECT NULL::VARCHAR AS video_id, NULL::VARCHAR AS webpage_url, NULL::VARCHAR AS extractor, NULL::VARCHAR AS title, NULL::VARCHAR AS channel_id, NULL::VARCHAR AS upload_date, NULL::VARCHAR AS licence, NULL::VARCHAR AS licence_evidence, NULL::VARCHAR AS training, NULL::VARCHAR AS training_evidence, NULL::VARCHAR[] AS signals, NULL::BIGINT AS duration_ms, NULL::VARCHAR AS made_by, NULL::BIGINT AS made_at_us WHERE false;
 CREATE VIEW videos_rows AS SELECT * FROM (
-    SELECT NULL::VARCHAR AS video_id, NULL::VARCHAR AS webpage_url, NULL::VARCHAR AS extractor, NULL::VARCHAR AS title, NULL::VARCHAR AS channel_id, NULL::VARCHAR AS upload_date, NULL::VARCHAR AS licence, NULL::BIGINT AS duration_ms, NULL::VARCHAR AS made_by, NULL::BIGINT AS made_at_us WHERE false
+    SELECT NULL::VARCHAR AS video_id, NULL::VARCHAR AS webpage_url, NULL::VARCHAR AS extractor, NULL::VARCHAR AS title, NULL::VARCHAR AS channel_id, NULL::VARCHAR AS upload_date, NULL::VARCHAR AS licence, NULL::VARCHAR AS licence_evidence, NULL::VARCHAR AS training, NULL::VARCHAR AS training_evidence, NULL::VARCHAR[] AS signals, NULL::BIGINT AS duration_ms, NULL::VARCHAR AS made_by, NULL::BIGINT AS made_at_us WHERE false
     UNION ALL BY NAME FROM videos_parts);
 CREATE VIEW videos AS FROM videos_rows
 QUALIFY row_number() OVER (PARTITION BY video_id ORDER BY made_at_us DESC) = 1;
 
-CREATE VIEW IF NOT EXISTS media_parts AS SELECT NULL::VARCHAR AS clip_id, NULL::VARCHAR AS profile, NULL::VARCHAR AS object_key, NULL::VARCHAR AS sha256, NULL::BIGINT AS bytes, NULL::BIGINT AS duration_ms, NULL::VARCHAR AS video_codec, NULL::BIGINT AS width, NULL::BIGINT AS height, NULL::DOUBLE AS fps, NULL::VARCHAR AS audio_codec, NULL::BIGINT AS sample_rate, NULL::BIGINT AS channels, NULL::DOUBLE AS start_error_ms, NULL::DOUBLE AS av_skew_ms, NULL::BIGINT AS short_ms, NULL::BIGINT AS bytes_read, NULL::VARCHAR AS format_ids, NULL::VARCHAR AS made_by, NULL::BIGINT AS made_at_us WHERE false;
+CREATE VIEW IF NOT EXISTS media_parts AS SELECT NULL::VARCHAR AS clip_id, NULL::VARCHAR AS profile, NULL::VARCHAR AS object_key, NULL::VARCHAR AS sha256, NULL::BIGINT AS bytes, NULL::BIGINT AS duration_ms, NULL::VARCHAR AS video_codec, NULL::BIGINT AS width, NULL::BIGINT AS height, NULL::DOUBLE AS fps, NULL::VARCHAR AS audio_codec, NULL::BIGINT AS sample_rate, NULL::BIGINT AS channels, NULL::DOUBLE AS start_error_ms, NULL::DOUBLE AS av_skew_ms, NULL::BIGINT AS short_ms, NULL::BIGINT AS bytes_read, NULL::VARCHAR AS format_ids, NULL::VARCHAR AS condition, NULL::VARCHAR AS origin, NULL::VARCHAR AS made_by, NULL::BIGINT AS made_at_us WHERE false;
 CREATE VIEW media_rows AS SELECT * REPLACE (coalesce(short_ms, 0) AS short_ms, coalesce(format_ids, '') AS format_ids) FROM (
-    SELECT NULL::VARCHAR AS clip_id, NULL::VARCHAR AS profile, NULL::VARCHAR AS object_key, NULL::VARCHAR AS sha256, NULL::BIGINT AS bytes, NULL::BIGINT AS duration_ms, NULL::VARCHAR AS video_codec, NULL::BIGINT AS width, NULL::BIGINT AS height, NULL::DOUBLE AS fps, NULL::VARCHAR AS audio_codec, NULL::BIGINT AS sample_rate, NULL::BIGINT AS channels, NULL::DOUBLE AS start_error_ms, NULL::DOUBLE AS av_skew_ms, NULL::BIGINT AS short_ms, NULL::BIGINT AS bytes_read, NULL::VARCHAR AS format_ids, NULL::VARCHAR AS made_by, NULL::BIGINT AS made_at_us WHERE false
+    SELECT NULL::VARCHAR AS clip_id, NULL::VARCHAR AS profile, NULL::VARCHAR AS object_key, NULL::VARCHAR AS sha256, NULL::BIGINT AS bytes, NULL::BIGINT AS duration_ms, NULL::VARCHAR AS video_codec, NULL::BIGINT AS width, NULL::BIGINT AS height, NULL::DOUBLE AS fps, NULL::VARCHAR AS audio_codec, NULL::BIGINT AS sample_rate, NULL::BIGINT AS channels, NULL::DOUBLE AS start_error_ms, NULL::DOUBLE AS av_skew_ms, NULL::BIGINT AS short_ms, NULL::BIGINT AS bytes_read, NULL::VARCHAR AS format_ids, NULL::VARCHAR AS condition, NULL::VARCHAR AS origin, NULL::VARCHAR AS made_by, NULL::BIGINT AS made_at_us WHERE false
     UNION ALL BY NAME FROM media_parts);
 CREATE VIEW media AS FROM media_rows
 QUALIFY row_number() OVER (PARTITION BY clip_id, profile ORDER BY made_at_us DESC) = 1;

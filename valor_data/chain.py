@@ -16,9 +16,10 @@ from typing import Any, Literal, NamedTuple
 import pyarrow as pa
 
 from valor_data import layout
-from valor_data.errors import UserError
-from valor_data.recipe import ListSpec, Recipe
-from valor_data.records import Report
+from valor_data.errors import Reason, UserError
+from valor_data.politeness import Hosts, Stopped
+from valor_data.recipe import ListSpec, Recipe, check_reasons
+from valor_data.records import OptOut, Report
 from valor_data.runner import Stage, Tally, run_stage
 from valor_data.stages import decide as deciding
 from valor_data.stages import doctor as examining
@@ -79,6 +80,9 @@ class _Notes:
         done (`standing` before this run), lest the few that always fail stop a run that retries them."""
         self.counts["new"] = tally.ok
         self.warnings += [f"unknown fault: {message}" for message in tally.unknown]
+        for host, stopped in tally.stopped.items():
+            self.ok = False
+            self.warnings.append(_blocked(host, stopped, tally.untried[host]))
         done = tally.done + standing
         if tally.failed > max_fault_share * done:
             self.ok = False
@@ -125,20 +129,43 @@ def doctor(workspace: str) -> list[examining.Check]:
     return examining.examine(workspace)
 
 
-def fetch(recipe: Recipe, options: Options = DEFAULTS) -> Report:
-    """Segment lists to clips in the store."""
+def fetch(recipe: Recipe, options: Options = DEFAULTS, *, retry: tuple[str, ...] | None = None) -> Report:
+    """Segment lists to clips in the store.
+
+    `retry` replaces the recipe's `retry.again`: the reasons, and classes of reasons, for which lost
+    clips are asked for again. Raises UserError for a word that is neither.
+    """
+    try:
+        again = check_reasons(recipe.retry.again if retry is None else retry)
+    except ValueError as error:
+        raise UserError(f"--retry: {error}") from None
     if options.dry_run:
         return _plan("fetch", recipe, options)
     with _writing("fetch", recipe, options) as (workspace, notes):
         _list(workspace, notes)
         if workspace.unclean:
             fetching.sweep(workspace)
-        stage = fetching.FetchStage(recipe, workspace.root)
         before, _ = workspace.tables.funnel(recipe.profile, recipe.rules_digest)
         standing = before["fetched"] + before["unavailable"]
-        notes.tally(_run(stage, workspace, options), recipe.max_fault_share, standing)
+        notes.tally(_fetch(recipe, workspace, options, again), recipe.max_fault_share, standing)
         notes.reasons.update(_funnel(workspace, notes, "listed", "fetched", "failed", "unavailable")["fetch"])
     return notes.report()
+
+
+def _fetch(recipe: Recipe, workspace: Workspace, options: Options, again: frozenset[Reason]) -> Tally:
+    """From the mirrors that come first, then from the platform at the pace that its hosts bear."""
+    channels = frozenset(row.value for row in workspace.tables.rows(OptOut, scope="channel"))
+    found = Tally()
+    if any(mirror.when == "before" for mirror in recipe.mirrors):
+        stage = fetching.FetchStage(
+            recipe, workspace.root, again=again, closed_channels=channels, from_mirrors=True
+        )
+        found = _run(stage, workspace, options)
+    left = None if options.limit is None else options.limit - found.ok
+    if left == 0:
+        return found
+    stage = fetching.FetchStage(recipe, workspace.root, again=again, closed_channels=channels)
+    return found + _run(stage, workspace, options._replace(limit=left), Hosts(recipe.hosts))
 
 
 def filter(recipe: Recipe, options: Options = DEFAULTS, *, decide_only: bool = False) -> Report:
@@ -279,6 +306,18 @@ def _plan(command: str, recipe: Recipe, options: Options) -> Report:
     return notes.report()
 
 
+def _blocked(host: str, stopped: Stopped, untried: int) -> str:
+    """What it means that a host blocks us, and what a person may do."""
+    return (
+        f"{host} blocks us ({stopped.reason}: {stopped.message}). It was asked nothing more: {untried} "
+        "clips were left untried, all that is done is saved, and the same command goes on from here. The "
+        "block is on this address or account, not on the clips. You may wait some hours; ask more slowly "
+        "([[hosts]] videos_per_hour, sleep_s); ask as somebody signed in, or from elsewhere ([access] "
+        "cookies, proxy, pot_provider); or go on after a cool-down by your own decision ([[hosts]] "
+        'on_block = "wait")'
+    )
+
+
 def _list(workspace: Workspace, notes: _Notes) -> None:
     lists = listing.list_segments(workspace)
     notes.counts["duplicate"] = sum(one.duplicates for one in lists)
@@ -291,7 +330,7 @@ def _list(workspace: Workspace, notes: _Notes) -> None:
             )
 
 
-def _run(stage: Stage[Any, Any], workspace: Workspace, options: Options) -> Tally:
+def _run(stage: Stage[Any, Any], workspace: Workspace, options: Options, hosts: Hosts | None = None) -> Tally:
     return run_stage(
         stage,
         workspace,
@@ -299,6 +338,7 @@ def _run(stage: Stage[Any, Any], workspace: Workspace, options: Options) -> Tall
         workers=options.workers,
         limit=options.limit,
         progress=options.progress,
+        hosts=hosts,
     )
 
 

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
 
@@ -20,9 +20,11 @@ from tests.fakes.media_server import Fault, MediaServer
 from valor_data import recipe
 from valor_data.errors import FatalError, ItemError, Reason, RetryableError, ValorDataError
 from valor_data.media.complaints import MEDIA, NETWORK, error_of
-from valor_data.media.cut import Encoding, Source, cut, encoding_of
+from valor_data.media.cut import Cut, Encoding, Source, cut, encoding_of
 from valor_data.media.ffmpeg import Line
 from valor_data.media.probe import Probe, probe
+from valor_data.recipe import Access
+from valor_data.transfer import Gateway, Remote, Span, upstream
 
 SECONDS = 30
 EXACT = Encoding(480, 23, 128, None, None)
@@ -83,6 +85,25 @@ def _clean(tmp_path: Path, ranged: MediaServer) -> Iterator[None]:
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith("cut-")] == []
 
 
+def cut_remote(
+    urls: str | Sequence[Remote], start_ms: int, end_ms: int, encoding: Encoding, out: Path, limit_s: float
+) -> Cut:
+    """The cut as a worker makes it: its bytes come through the gateway."""
+    remotes = [Remote(urls, kind="hls" if ".m3u8" in urls else "file")] if isinstance(urls, str) else urls
+    with (
+        Gateway(out.parent, Access(), 4000) as gateway,
+        gateway.video(remotes) as transfer,
+        transfer.span(start_ms, end_ms) as span,
+    ):
+        return cut(source_of(span), start_ms, end_ms, encoding, out, limit_s)
+
+
+def source_of(span: Span) -> Source:
+    """Where ffmpeg reads it."""
+    addresses, shifts_us = zip(*span.source, strict=True)
+    return Source(addresses[0], addresses[1] if addresses[1:] else None, shifts_us)
+
+
 def assert_exact(
     clip: Path, start_ms: int, end_ms: int, fps: Fraction | int = 25, skew_s: float = 0.02
 ) -> footage.Planted:
@@ -113,7 +134,7 @@ NAMES = (
 @pytest.mark.parametrize("start_ms", [0, START_MS])
 def test_a_cut_is_exact(name: str, start_ms: int, ranged: MediaServer, tmp_path: Path) -> None:
     out = tmp_path / "clip.mp4"
-    done = cut(Source(ranged.url(name)), start_ms, start_ms + 3000, EXACT, out, LIMIT)
+    done = cut_remote(ranged.url(name), start_ms, start_ms + 3000, EXACT, out, LIMIT)
     # An AVI whose mp3 is delayed begins with an empty frame.
     if (name, start_ms) != ("mp3.avi", 0):
         assert_exact(out, start_ms, start_ms + 3000)
@@ -125,14 +146,14 @@ def test_a_cut_is_exact(name: str, start_ms: int, ranged: MediaServer, tmp_path:
 @pytest.mark.parametrize("name", NAMES)
 def test_a_cut_is_exact_without_ranges(name: str, rangeless: MediaServer, tmp_path: Path) -> None:
     out = tmp_path / "clip.mp4"
-    cut(Source(rangeless.url(name)), START_MS, END_MS, EXACT, out, LIMIT)
+    cut_remote(rangeless.url(name), START_MS, END_MS, EXACT, out, LIMIT)
     assert_exact(out, START_MS, END_MS)
 
 
 @pytest.mark.parametrize("name", ["fast.mp4", "a.mkv", "a.webm", "a.ts", "hls.m3u8", "plain.mp4"])
 def test_a_start_on_a_keyframe(name: str, ranged: MediaServer, tmp_path: Path) -> None:
     out = tmp_path / "clip.mp4"
-    done = cut(Source(ranged.url(name)), 12_000, 15_000, EXACT, out, LIMIT)
+    done = cut_remote(ranged.url(name), 12_000, 15_000, EXACT, out, LIMIT)
     seen = assert_exact(out, 12_000, 15_000)
     assert seen.frames[0] == (0, 300)
     assert done.start_error_ms < 1
@@ -141,7 +162,7 @@ def test_a_start_on_a_keyframe(name: str, ranged: MediaServer, tmp_path: Path) -
 
 def test_moov_at_the_end_without_ranges_from_the_start(rangeless: MediaServer, tmp_path: Path) -> None:
     out = tmp_path / "clip.mp4"
-    cut(Source(rangeless.url("last.mp4")), 0, 3000, EXACT, out, LIMIT)
+    cut_remote(rangeless.url("last.mp4"), 0, 3000, EXACT, out, LIMIT)
     assert_exact(out, 0, 3000)
 
 
@@ -154,7 +175,7 @@ def test_picture_and_sound_from_two_addresses(
     picture: str, sound: str, ranged: MediaServer, tmp_path: Path
 ) -> None:
     out = tmp_path / "clip.mp4"
-    cut(Source(ranged.url(picture), ranged.url(sound)), START_MS, END_MS, EXACT, out, LIMIT)
+    cut_remote([Remote(ranged.url(picture)), Remote(ranged.url(sound))], START_MS, END_MS, EXACT, out, LIMIT)
     assert_exact(out, START_MS, END_MS)
 
 
@@ -176,14 +197,14 @@ def test_keyframes_further_apart_than_the_second_try_reaches(name: str, media: P
     footage.remux(base, folder / name, *(("-movflags", _FRAGMENTS) if name == "frag.mp4" else ()))
     with MediaServer(folder) as server:
         out = tmp_path / "clip.mp4"
-        cut(Source(server.url(name)), 21_230, 23_230, EXACT, out, LIMIT)
+        cut_remote(server.url(name), 21_230, 23_230, EXACT, out, LIMIT)
     assert_exact(out, 21_230, 23_230)
 
 
 def test_the_same_span_gives_the_same_bytes(ranged: MediaServer, tmp_path: Path) -> None:
     digests = set()
     for name in ("one.mp4", "two.mp4"):
-        cut(Source(ranged.url("fast.mp4")), START_MS, END_MS, EXACT, tmp_path / name, LIMIT)
+        cut_remote(ranged.url("fast.mp4"), START_MS, END_MS, EXACT, tmp_path / name, LIMIT)
         digests.add(hashlib.sha256((tmp_path / name).read_bytes()).hexdigest())
     assert len(digests) == 1
 
@@ -206,7 +227,7 @@ def test_only_the_span_is_read(ranged: MediaServer, media: Path, tmp_path: Path)
     footage.make(
         long, 120, muxer=("-movflags", "+faststart"), codecs=(*_FOLDED[:4], "-g", "50", "-c:a", "aac")
     )
-    cut(Source(ranged.url("long.mp4")), 60_000, 62_000, EXACT, tmp_path / "clip.mp4", LIMIT)
+    cut_remote(ranged.url("long.mp4"), 60_000, 62_000, EXACT, tmp_path / "clip.mp4", LIMIT)
     assert ranged.bytes_sent < 0.4 * long.stat().st_size
 
 
@@ -348,7 +369,7 @@ def test_sound_that_ends_early_does_not_cost_the_rest_of_the_file(tmp_path: Path
     tone = ("-f", "lavfi", "-i", "sine=d=3")
     _lavfi(folder / "a.mp4", *noise, *tone, *_FAST, "-g", "25", "-b:v", "3M", "-movflags", "+faststart")
     with MediaServer(folder, bytes_per_second=1_000_000) as server:
-        cut(Source(server.url("a.mp4")), 1000, 4000, EXACT, tmp_path / "clip.mp4", LIMIT)
+        cut_remote(server.url("a.mp4"), 1000, 4000, EXACT, tmp_path / "clip.mp4", LIMIT)
         assert server.bytes_sent < 0.6 * (folder / "a.mp4").stat().st_size
     seen = probe(tmp_path / "clip.mp4")
     assert (seen.frames, seen.duration_ms) == (75, 3000)
@@ -386,7 +407,7 @@ def test_a_presentation_whose_clock_begins_anew(
     rest = (folder / "b.m3u8").read_text()
     (folder / "all.m3u8").write_text(first + rest[rest.index("#EXTINF") :])
     with MediaServer(folder) as server:
-        cut(Source(server.url("all.m3u8")), start_ms, end_ms, EXACT, tmp_path / "clip.mp4", LIMIT)
+        cut_remote(server.url("all.m3u8"), start_ms, end_ms, EXACT, tmp_path / "clip.mp4", LIMIT)
     frames = footage.read(tmp_path / "clip.mp4", SECONDS).frames
     assert abs(frames[0][1] / 25 - start_ms / 1000) <= 0.2
     assert len(frames) == pytest.approx((end_ms - start_ms) / 40, abs=4)
@@ -397,7 +418,7 @@ def test_a_presentation_whose_clock_begins_anew(
 
 def test_a_span_over_the_end_gives_what_there_is(ranged: MediaServer, tmp_path: Path) -> None:
     out = tmp_path / "clip.mp4"
-    done = cut(Source(ranged.url("a.mkv")), 28_000, 38_000, EXACT, out, LIMIT)
+    done = cut_remote(ranged.url("a.mkv"), 28_000, 38_000, EXACT, out, LIMIT)
     assert done.frames == 50
     assert abs(probe(out).duration_ms - 2000) <= 40
 
@@ -408,7 +429,7 @@ def test_a_span_past_the_end_is_rejected(
     name: str, start_ms: int, ranged: MediaServer, tmp_path: Path
 ) -> None:
     with pytest.raises(ItemError) as caught:
-        cut(Source(ranged.url(name)), start_ms, start_ms + 2000, EXACT, tmp_path / "clip.mp4", LIMIT)
+        cut_remote(ranged.url(name), start_ms, start_ms + 2000, EXACT, tmp_path / "clip.mp4", LIMIT)
     assert caught.value.reason is Reason.PAST_END
     assert not (tmp_path / "clip.mp4").exists()
 
@@ -427,7 +448,7 @@ def test_a_span_past_the_end_is_rejected(
         (Fault(status=503), Reason.SERVER_ERROR, RetryableError),
         (Fault(reset=True), Reason.TRANSPORT, RetryableError),
         (Fault(redirect="/fast.mp4"), Reason.SERVER_ERROR, RetryableError),
-        (Fault(html=True), Reason.CORRUPT, ItemError),
+        (Fault(html=True), Reason.NOT_MEDIA, ItemError),
     ],
     ids=lambda value: None if isinstance(value, type) else str(value)[:30],
 )
@@ -436,9 +457,7 @@ def test_a_fault_of_the_host_is_named(
 ) -> None:
     ranged.faults["fast.mp4"] = fault
     with pytest.raises(error) as caught:
-        cut(
-            Source(ranged.url("fast.mp4") + "?sig=SECRET"), START_MS, END_MS, EXACT, tmp_path / "c.mp4", LIMIT
-        )
+        cut_remote(ranged.url("fast.mp4") + "?sig=SECRET", START_MS, END_MS, EXACT, tmp_path / "c.mp4", LIMIT)
     assert caught.value.reason is reason  # type: ignore[attr-defined]
     assert caught.value.message  # type: ignore[attr-defined]
     assert "SECRET" not in str(caught.value)
@@ -449,14 +468,14 @@ def test_nobody_listens(tmp_path: Path) -> None:
     with MediaServer(tmp_path) as server:
         url = server.url("a.mp4")
     with pytest.raises(RetryableError) as caught:
-        cut(Source(url), 0, 1000, EXACT, tmp_path / "clip.mp4", LIMIT)
+        cut_remote(url, 0, 1000, EXACT, tmp_path / "clip.mp4", LIMIT)
     assert caught.value.reason is Reason.TRANSPORT
     assert "refused" in caught.value.message
 
 
 def test_a_body_that_breaks_off_is_read_on(ranged: MediaServer, tmp_path: Path) -> None:
     ranged.faults["fast.mp4"] = Fault(truncate=150_000, times=4)
-    cut(Source(ranged.url("fast.mp4")), START_MS, END_MS, EXACT, tmp_path / "clip.mp4", LIMIT)
+    cut_remote(ranged.url("fast.mp4"), START_MS, END_MS, EXACT, tmp_path / "clip.mp4", LIMIT)
     assert_exact(tmp_path / "clip.mp4", START_MS, END_MS)
 
 
@@ -467,7 +486,7 @@ def test_a_body_that_breaks_off_without_ranges_is_truncated(
     rangeless.faults[name] = Fault(truncate=200_000)
     try:
         with pytest.raises(RetryableError) as caught:
-            cut(Source(rangeless.url(name)), START_MS, END_MS, EXACT, tmp_path / "clip.mp4", LIMIT)
+            cut_remote(rangeless.url(name), START_MS, END_MS, EXACT, tmp_path / "clip.mp4", LIMIT)
     finally:
         rangeless.faults.clear()
     assert caught.value.reason is Reason.TRUNCATED
@@ -479,15 +498,18 @@ def test_a_missing_piece_of_hls_is_no_short_clip(
 ) -> None:
     ranged.faults["hls3.ts"] = Fault(status=status)
     with pytest.raises(ValorDataError) as caught:
-        cut(Source(ranged.url("hls.m3u8")), 10_000, 15_000, EXACT, tmp_path / "clip.mp4", LIMIT)
+        cut_remote(ranged.url("hls.m3u8"), 10_000, 15_000, EXACT, tmp_path / "clip.mp4", LIMIT)
     assert caught.value.reason is reason  # type: ignore[attr-defined]
 
 
-def test_a_stalled_host_is_a_timeout_and_leaves_no_process(ranged: MediaServer, tmp_path: Path) -> None:
+def test_a_stalled_host_is_a_timeout_and_leaves_no_process(
+    ranged: MediaServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(upstream, "IDLE_S", 1.5)
     ranged.faults["fast.mp4"] = Fault(stall=5_000)
     begun = time.monotonic()
     with pytest.raises(RetryableError) as caught:
-        cut(Source(ranged.url("fast.mp4")), START_MS, END_MS, EXACT, tmp_path / "clip.mp4", 1.5)
+        cut_remote(ranged.url("fast.mp4"), START_MS, END_MS, EXACT, tmp_path / "clip.mp4", LIMIT)
     assert caught.value.reason is Reason.TIMEOUT
     assert time.monotonic() - begun < 5
     assert psutil.Process().children(recursive=True) == []
@@ -539,7 +561,7 @@ def test_a_remote_playlist_reads_no_local_file(tmp_path: Path, media: Path) -> N
     lines = "#EXTM3U\n#EXT-X-TARGETDURATION:40\n#EXTINF:30,\n{}\n#EXT-X-ENDLIST\n"
     (folder / "evil.m3u8").write_text(lines.format(local.as_uri()))
     with MediaServer(folder) as server, pytest.raises(ValorDataError):
-        cut(Source(server.url("evil.m3u8")), 0, 3000, EXACT, tmp_path / "clip.mp4", LIMIT)
+        cut_remote(server.url("evil.m3u8"), 0, 3000, EXACT, tmp_path / "clip.mp4", LIMIT)
 
 
 def test_encrypted_media_are_named_as_such(tmp_path: Path) -> None:
@@ -558,11 +580,11 @@ def test_encrypted_media_are_named_as_such(tmp_path: Path) -> None:
 
 def test_headers_are_sent(ranged: MediaServer, tmp_path: Path) -> None:
     headers = (("User-Agent", "valor/1"), ("Referer", "http://x.example/"), ("Accept-Encoding", "gzip"))
-    cut(Source(ranged.url("fast.mp4"), None, headers), 0, 1000, EXACT, tmp_path / "clip.mp4", LIMIT)
+    cut_remote([Remote(ranged.url("fast.mp4"), headers)], 0, 1000, EXACT, tmp_path / "clip.mp4", LIMIT)
     for _, sent in ranged.headers:
         assert sent["User-Agent"] == "valor/1"
         assert sent["Referer"] == "http://x.example/"
-        assert "Accept-Encoding" not in sent
+        assert sent["Accept-Encoding"] == "identity"
 
 
 @pytest.mark.parametrize("complaint", [*NETWORK, *MEDIA], ids=lambda c: c.example)

@@ -19,7 +19,7 @@ from fakes.stages import Piece, ScriptedStage
 
 from valor_data.errors import FatalError, Reason, UserError
 from valor_data.records import Status
-from valor_data.runner import Tally, engines, run, run_stage
+from valor_data.runner import Tally, engines, run_stage
 
 TESTS = Path(__file__).parents[1]
 
@@ -27,7 +27,6 @@ TESTS = Path(__file__).parents[1]
 @pytest.fixture(autouse=True)
 def scratch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """Where temporary files go; afterwards it is empty, and no process is left."""
-    monkeypatch.setattr(run, "BACK_OFF_SECONDS", 0.01)
     folder = tmp_path / "scratch"
     folder.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(folder))

@@ -259,7 +259,7 @@ def test_a_stream_that_is_dropped_half_way_leaves_nothing(
     stream = tables.rows(Clip)
     next(stream)
     del stream
-    count, videos = tables.unfetched(rows.FETCH)
+    count, videos = tables.unfetched(rows.FETCH, frozenset())
     assert count == 40_000
     assert len(next(videos)) == 2
     del videos

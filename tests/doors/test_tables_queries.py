@@ -1,5 +1,6 @@
 """What the stages ask of the tables: what is to do, what was measured, decided and may be released."""
 
+from collections.abc import Collection
 from pathlib import Path
 
 import duckdb
@@ -9,6 +10,8 @@ import pytest
 
 from tests.fakes import rows
 from valor_data import layout
+from valor_data.errors import Reason
+from valor_data.recipe import Retry, check_reasons
 from valor_data.records import TABLES, Release, SegmentList, SplitOf, Verdict, Video
 from valor_data.tables import Tables, catalog_sql, engine
 
@@ -20,8 +23,11 @@ def tables(tmp_path: Path) -> Tables:
     return Tables.open(str(tmp_path / "w"))
 
 
-def unfetched(tables: Tables) -> list[list[str]]:
-    count, videos = tables.unfetched(rows.FETCH)
+AGAIN = check_reasons(Retry().again)
+
+
+def unfetched(tables: Tables, again: Collection[Reason] = AGAIN) -> list[list[str]]:
+    count, videos = tables.unfetched(rows.FETCH, again)
     found = [[clip.clip_id for clip in clips] for clips in videos]
     assert count == sum(map(len, found))
     return found
@@ -44,10 +50,23 @@ def test_what_no_stage_has_seen_or_what_failed_is_unfetched(tables: Tables) -> N
     assert unfetched(tables) == [[rows.clip_id(3)], [rows.clip_id(4), rows.clip_id(5)]]
 
 
+def test_reasons_say_what_is_asked_for_again(tables: Tables) -> None:
+    tables.append([rows.clip(number) for number in range(4)])
+    tables.append([rows.outcome(0), rows.outcome(1, "rejected", reason="private")])
+    tables.append([rows.outcome(2, "failed", reason="timeout"), rows.outcome(3, "failed", reason="live")])
+    assert unfetched(tables, check_reasons(("later",))) == [[rows.clip_id(3)]]
+    assert unfetched(tables, check_reasons(("private", "transient"))) == [
+        [rows.clip_id(1)],
+        [rows.clip_id(2)],
+    ]
+    assert unfetched(tables, frozenset()) == []
+    assert sum(map(len, unfetched(tables, check_reasons(("all",))))) == 3
+
+
 def test_unfetched_clips_come_as_they_stand_now(tables: Tables) -> None:
     tables.append([rows.clip(1)])
     tables.append([rows.clip(1, labels=("new",))])
-    _, videos = tables.unfetched(rows.FETCH)
+    _, videos = tables.unfetched(rows.FETCH, AGAIN)
     assert [clip.labels for clips in videos for clip in clips] == [("new",)]
 
 

@@ -7,18 +7,21 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from valor_data.errors import FatalError, ItemError, Reason, RetryableError, UserError
+from valor_data.errors import FatalError, ItemError, Kind, Reason, RetryableError, UserError
 from valor_data.records import Outcome, SplitOf
-from valor_data.runner import Done, Task
+from valor_data.runner import Done, Patience, Task
 
 if TYPE_CHECKING:
     from valor_data.workspace import Workspace
+
+
+_AT_ONCE = Patience(0.0, 0.0)
 
 
 class Piece(NamedTuple):
@@ -37,7 +40,17 @@ class ScriptedStage:
     attempts: int = 3
     seconds: float = 30.0
     name: str = "scripted"
+    patience: Patience = _AT_ONCE
+    hosts: Mapping[str, str] = field(default_factory=dict)
+    """clip_id to the host that it bothers; others bother none."""
+    host_tries: int = 1
     drawn: int = field(default=0, compare=False)
+
+    def tries(self, reason: Reason) -> int:
+        return self.host_tries if reason.kind is Kind.HOST else self.attempts
+
+    def host(self, task: Task[Piece]) -> str | None:
+        return self.hosts.get(task.items[0].clip_id)
 
     def seconds_limit(self, task: Task[Piece]) -> float:
         return self.seconds
@@ -75,7 +88,7 @@ class ScriptedStage:
     def save(self, workspace: Any, values: Sequence[str]) -> None:
         workspace.saved.update(dict.fromkeys(values))
 
-    def tries(self, clip_id: str) -> int:
+    def tried(self, clip_id: str) -> int:
         return Path(self.folder, f"{clip_id}.tries").stat().st_size
 
 
@@ -109,6 +122,12 @@ def _act(act: str, clip_id: str, folder: str) -> Done[Any] | None:
             return Done(clip_id, error=RetryableError(Reason.TRANSPORT, "told to"))
         case ["host"]:
             return Done(clip_id, error=RetryableError(Reason.BOT_CHECK, "told to"))
+        case ["slow", rest_s]:
+            return Done(clip_id, error=RetryableError(Reason.RATE_LIMITED, "told to", float(rest_s)))
+        case ["reject-with-value"]:
+            return Done(clip_id, clip_id, ItemError(Reason.NOT_PERMITTED, "told to"))
+        case ["leave"]:
+            return Done(clip_id, left=True)
         case ["later"]:
             return Done(clip_id, error=RetryableError(Reason.LIVE, "told to"))
         case ["raise"]:

@@ -12,6 +12,7 @@ from valor_data.cli import app
 SHARED = {"--workspace", "--workers", "--engine", "--limit", "--dry-run", "--json", "--take-over", "--help"}
 OWN = {
     "init": {"--recipe"},
+    "fetch": {"--retry"},
     "filter": {"--decide-only", "--explain"},
     "annotate import": {"--author", "--language"},
     "catalog sql": {"--csv", "--out"},

@@ -10,9 +10,10 @@ from valor_data.errors import ItemError, Kind, Reason, RetryableError, clip_erro
 @pytest.mark.parametrize("reason", Reason)
 def test_the_class_of_an_error_fits_its_reason(reason: Reason) -> None:
     error = clip_error(reason, "said the host")
-    final = reason.kind in (Kind.PERMANENT, Kind.LOGIN, Kind.OURS)
+    final = reason.kind in (Kind.PERMANENT, Kind.LOGIN, Kind.OURS, Kind.POLICY)
     assert type(error) is (ItemError if final else RetryableError)
-    again = pickle.loads(pickle.dumps(error))
+    again = pickle.loads(pickle.dumps(clip_error(reason, "said the host", 7.0)))
+    assert again.retry_after_s == 7
     assert (type(again), again.reason, again.message) == (type(error), reason, "said the host")
 
 

@@ -59,7 +59,7 @@ class TestDigests:
     def test_the_profile_names_only_what_shapes_the_bytes(self) -> None:
         plain = parsed()
         assert plain.profile.startswith("exact-")
-        assert parsed(fetch={"attempts": 9}).profile == plain.profile
+        assert parsed(retry={"transient": 9}).profile == plain.profile
         assert parsed(fetch={"short_side": 100}).profile == plain.profile
         assert parsed(fetch={"crf": 20}).profile != plain.profile
         small = parsed(fetch={"profile": "small"})

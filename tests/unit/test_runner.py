@@ -15,13 +15,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from valor_data.errors import FatalError, Reason, UserError
+from valor_data.politeness import Hosts
+from valor_data.recipe import Host
 from valor_data.records import Status
-from valor_data.runner import Interrupted, Tally, run, run_stage
-
-
-@pytest.fixture(autouse=True)
-def no_back_off(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(run, "BACK_OFF_SECONDS", 0.0)
+from valor_data.runner import Interrupted, Patience, Tally, run, run_stage, schedule
 
 
 def _run(stage: Any, workspace: Any, limit: int | None = None) -> Tally:
@@ -135,7 +132,7 @@ def test_every_run_has_its_own_tries(tmp_path: Path) -> None:
     assert {clip: row.attempts for clip, row in workspace.ledger.items()} == {"a_0_9": 1, "b_0_9": 3}
     _run(stage, workspace)
     assert {clip: row.attempts for clip, row in workspace.ledger.items()} == {"a_0_9": 1, "b_0_9": 3}
-    assert (stage.tries("a_0_9"), stage.tries("b_0_9")) == (2, 6)
+    assert (stage.tried("a_0_9"), stage.tried("b_0_9")) == (2, 6)
 
 
 def test_an_error_that_is_raised_holds_for_all_clips_not_yet_answered(tmp_path: Path) -> None:
@@ -217,9 +214,9 @@ def test_tasks_are_drawn_as_they_are_needed(tmp_path: Path, monkeypatch: pytest.
 
 
 def test_clips_that_back_off_hold_new_ones_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(run, "BACK_OFF_SECONDS", 0.2)
-    monkeypatch.setattr(run, "_MOST_WAITING", 3)
-    stage = _stage(tmp_path, *[[Piece(f"v_{i}_9", ("retry",))] for i in range(9)])
+    monkeypatch.setattr(schedule, "_MOST_HELD", 3)
+    groups = [[Piece(f"v_{i}_9", ("retry",))] for i in range(9)]
+    stage = _stage(tmp_path, *groups, patience=Patience(0.2, 0.2))
     workspace = MemoryWorkspace()
     real, drawn = time.sleep, []
     monkeypatch.setattr(time, "sleep", lambda seconds: (drawn.append(stage.drawn), real(seconds)))
@@ -301,3 +298,69 @@ def test_wrong_options_are_the_users_error(tmp_path: Path, engine: str, workers:
 
 def test_nothing_to_do_is_done_at_once(tmp_path: Path) -> None:
     assert _run(_stage(tmp_path), MemoryWorkspace()).done == 0
+
+
+# Hosts
+
+
+def test_a_host_that_blocks_is_left_alone_and_the_others_are_served(tmp_path: Path) -> None:
+    """The clip that met the block is recorded; what was not asked for has no row and comes next time."""
+    bad = [[Piece(f"bad{i}_0_9", ("host",) if i == 1 else ())] for i in range(6)]
+    good = [[Piece(f"good{i}_0_9")] for i in range(6)]
+    groups = [group for pair in zip(bad, good, strict=True) for group in pair]
+    hosts = {piece.clip_id: piece.clip_id.split("_")[0].rstrip("0123456789") for (piece,) in groups}
+    stage = _stage(tmp_path, *groups, hosts=hosts)
+    workspace = MemoryWorkspace()
+    tally = _run(stage, workspace)
+    assert tally.stopped["bad"].reason is Reason.BOT_CHECK
+    assert tally.untried == {"bad": 4}
+    assert (tally.ok, tally.failed) == (7, 1)
+    assert {clip for clip, row in workspace.ledger.items() if row.status is Status.FAILED} == {"bad1_0_9"}
+    assert _run(_stage(tmp_path, *groups, hosts=hosts), workspace).ok == 5
+
+
+def test_a_rest_that_a_host_asks_for_is_honoured(tmp_path: Path) -> None:
+    stage = _stage(
+        tmp_path, [Piece("a_0_9", ("slow:0.4",))], [Piece("b_0_9")],
+        hosts={"a_0_9": "h", "b_0_9": "h"}, host_tries=2,
+    )  # fmt: skip
+    begun = time.monotonic()
+    assert _run(stage, MemoryWorkspace()).ok == 2
+    assert time.monotonic() - begun >= 0.4
+
+
+def test_a_slow_host_does_not_hold_up_another(tmp_path: Path) -> None:
+    """With one connection and a rest of seconds the second clip of `slow` waits; `fast` does not."""
+    groups = [[Piece(name)] for name in ("slow1_0_9", "slow2_0_9", "fast1_0_9", "fast2_0_9")]
+    hosts = {piece.clip_id: piece.clip_id[:4] for (piece,) in groups}
+    stage = _stage(tmp_path, *groups, hosts=hosts)
+    workspace = MemoryWorkspace()
+    pace = Hosts((Host(host="slow", sleep_s=(0.3, 0.3)),))
+    run_stage(stage, workspace, engine="inline", workers=None, limit=None, progress=False, hosts=pace)
+    assert list(workspace.ledger)[-1] == "slow2_0_9"
+    assert len(workspace.ledger) == 4
+
+
+def test_a_rest_is_no_time_of_the_task(tmp_path: Path) -> None:
+    groups = [[Piece(f"v{i}_0_9")] for i in range(3)]
+    hosts = {piece.clip_id: "h" for (piece,) in groups}
+    stage = _stage(tmp_path, *groups, hosts=hosts, seconds=0.3)
+    pace = Hosts((Host(host="h", sleep_s=(0.5, 0.5)),))
+    tally = run_stage(
+        stage, MemoryWorkspace(), engine="inline", workers=None, limit=None, progress=False, hosts=pace
+    )
+    assert tally.ok == 3
+
+
+def test_what_a_refused_clip_found_out_is_kept(tmp_path: Path) -> None:
+    stage = _stage(tmp_path, [Piece("a_0_9", ("reject-with-value",))])
+    workspace = MemoryWorkspace()
+    assert _run(stage, workspace).rejected == 1
+    assert list(workspace.saved) == ["a_0_9"]
+
+
+def test_what_a_stage_leaves_has_no_row(tmp_path: Path) -> None:
+    stage = _stage(tmp_path, [Piece("a_0_9", ("leave",)), Piece("b_0_9")])
+    workspace = MemoryWorkspace()
+    assert _run(stage, workspace).done == 1
+    assert list(workspace.ledger) == ["b_0_9"]

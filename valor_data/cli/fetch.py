@@ -1,5 +1,7 @@
 """`fetch`: segments to clips."""
 
+from typing import Annotated
+
 import typer
 
 from valor_data.cli import options, show
@@ -30,6 +32,14 @@ def fetch(
     dry_run: DryRun = False,
     take_over: TakeOver = False,
     as_json: Json = False,
+    retry: Annotated[
+        str | None,
+        typer.Option(
+            "--retry",
+            metavar="REASONS",
+            help="Ask again for clips lost for these reasons or classes, comma apart; else the recipe's.",
+        ),
+    ] = None,
 ) -> None:
     """Fetch the clips of the recipe's segment lists; what is done is never fetched again.
 
@@ -38,4 +48,5 @@ def fetch(
     from valor_data import chain
 
     loaded, chosen = options.read(recipe, workspace, workers, engine, limit, dry_run, take_over)
-    show.report(chain.fetch(loaded, chosen), as_json=as_json)
+    words = tuple(word.strip() for word in retry.split(",")) if retry is not None else None
+    show.report(chain.fetch(loaded, chosen, retry=words), as_json=as_json)

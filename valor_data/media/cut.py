@@ -21,7 +21,6 @@ from valor_data.media.ffmpeg import End, Line, Run, run
 from valor_data.media.graph import Encoding, Source, Span, Way, encoding_of
 from valor_data.media.probe import is_encrypted
 from valor_data.media.transcript import Frames, Transcript, frames_of, transcript
-from valor_data.media.whole import copy_unless_ranged
 
 __all__ = ["Cut", "Encoding", "Source", "cut", "encoding_of"]
 
@@ -150,12 +149,14 @@ class _Job:
         self._source, self._start_us, self._length_us = source, start_us, end_us - start_us
         self._encoding, self._out, self._scratch, self._until = encoding, out, scratch, until
         self._opened: _Opened | None = None
-        self._asked_for_ranges = self._sound_ends_early = False
+        self._sound_ends_early = False
         self._tries = 0
 
     def do(self) -> Cut:
         """Begin further and further ahead of the asked start, as long as that may show more."""
-        rungs = sorted({0, min(_AHEAD_US, self._start_us), self._start_us})
+        # What holds only the span is read from its beginning on in any case.
+        sought = self._source.shifts_us[0] is None
+        rungs = sorted({0, min(_AHEAD_US, self._start_us), self._start_us}) if sought else [0]
         ahead_us = 0
         while True:
             seen = self._try(ahead_us)
@@ -164,9 +165,6 @@ class _Job:
                 raise refused
             if not refused and not seen.passed_over:
                 return self._judge(seen)
-            if self._copy_whole():
-                ahead_us = 0
-                continue
             if refused:
                 raise self._named(refused)
             higher = [rung for rung in rungs if rung > max(ahead_us, self._least_ahead_us)]
@@ -194,7 +192,7 @@ class _Job:
         """The error, or where the bytes are encrypted that: to a decoder they are noise."""
         if getattr(error, "reason", None) in (Reason.CORRUPT, Reason.UNSUPPORTED_FORMAT):
             for url in self._source.urls:
-                if is_encrypted(graph.address(url), graph.reading(url, self._source.headers)):
+                if is_encrypted(graph.address(url), graph.reading(url)):
                     return ItemError(Reason.DRM, f"the media are encrypted; {error}")
         return error
 
@@ -234,8 +232,7 @@ class _Job:
         frame_ms = max(usual, *between, 1.0)
         error_ms = math.nan
         if picture.shown:
-            delay_us = self._opened.delays_us[0] if self._opened else 0
-            error_ms = picture.source_ms[0] - (self._start_us + delay_us) / 1000
+            error_ms = picture.source_ms[0] - self._span(ahead_us).starts_us[0] / 1000
             if math.isnan(error_ms):  # no time stamps in the container: ffmpeg's reckoning in the clip
                 error_ms = picture.clip_ms[-1] - (len(picture.clip_ms) - 1) * frame_ms
         damaged_share = damaged / said.decoded if said.decoded else 0.0
@@ -245,28 +242,19 @@ class _Job:
     def _span(self, ahead_us: int) -> Span:
         opened = self._opened or _Opened((0,) * len(self._source.urls))
         ahead_us = max(ahead_us, self._least_ahead_us)
-        starts = tuple(self._start_us + delay for delay in opened.delays_us)
+        shifts = self._source.shifts_us[: len(self._source.urls)]
+        starts = tuple(
+            self._start_us + delay - (shift or 0)
+            for delay, shift in zip(opened.delays_us, shifts, strict=True)
+        )
         whole = ahead_us == self._start_us
-        seeks = tuple(0 if whole else max(0, start - ahead_us) for start in starts)
-        way = Way.WHOLE if self._start_us == 0 else Way.AHEAD if ahead_us else Way.SEEK
+        seeks = tuple(
+            0 if whole or shift is not None else max(0, start - ahead_us)
+            for start, shift in zip(starts, shifts, strict=True)
+        )
+        read_whole = shifts[0] is not None
+        way = Way.WHOLE if self._start_us == 0 else Way.AHEAD if ahead_us or read_whole else Way.SEEK
         return Span(seeks, starts, self._length_us, way, self._sound_ends_early)
-
-    def _copy_whole(self) -> bool:
-        """Put local copies in place of addresses whose host knows no ranges; False: there is none."""
-        if self._asked_for_ranges:
-            return False
-        self._asked_for_ranges = True
-        urls = []
-        for number, url in enumerate(self._source.urls):
-            path = self._scratch / f"whole{number}"
-            ask = graph.is_file(url)
-            copied = ask and copy_unless_ranged(url, self._source.headers, path, self._until)
-            urls.append(str(path) if copied else url)
-        if tuple(urls) == self._source.urls:
-            return False
-        self._source = Source(urls[0], urls[1] if len(urls) > 1 else None, self._source.headers)
-        self._opened = None
-        return True
 
 
 def _opened(said: Transcript) -> _Opened:

@@ -1,9 +1,8 @@
 """The graph of a cut: inputs over HTTP, filters on picture and sound, encoders that repeat to the byte."""
 
-from collections.abc import Mapping, Sequence
 from enum import Enum
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol, Self
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 import ffmpeg
@@ -11,10 +10,10 @@ import ffmpeg
 from valor_data import recipe
 from valor_data.media.transcript import FRAME_FORMAT
 
-IDLE_S = 20
-"""Silence of a host after which a read has failed."""
+IDLE_S = 60
+"""Silence behind an address after which a read has failed; who reads there has a patience of its own."""
 _FIRST_BYTES, _REQUEST_BYTES = 1 << 16, 1 << 18
-_PROTOCOLS = "http,https,tls,tcp,httpproxy,crypto,data"
+_PROTOCOLS = "http,tcp,crypto,data"
 _RATES = "48000|44100|32000|24000|22050|16000|12000|11025|8000"
 _TICKS = "1/90000"
 _NEAR_S, _FLASH_S = 0.05, 0.005
@@ -45,35 +44,16 @@ def encoding_of(fetch: recipe.Fetch) -> Encoding:
     )
 
 
-class _Stream(Protocol):
-    @property
-    def url(self) -> str: ...
-    @property
-    def http_headers(self) -> Mapping[str, str]: ...
-    @property
-    def has_video(self) -> bool: ...
-
-
-class _Streams(Protocol):
-    @property
-    def streams(self) -> Sequence[_Stream]: ...
-
-
 class Source(NamedTuple):
     """Where the bytes are."""
 
     video_url: str
-    """Address, or path of a local file, of the picture, or of picture and sound together."""
+    """Address on this machine, or path, of the picture, or of picture and sound together."""
     audio_url: str | None = None
     """Address of the sound where it comes apart."""
-    headers: tuple[tuple[str, str], ...] = ()
-    """HTTP headers that the host wants."""
-
-    @classmethod
-    def of(cls, resolved: _Streams) -> Self:
-        """The source that a resolved video names: its picture, and its sound where that comes apart."""
-        video, *audio = sorted(resolved.streams, key=lambda stream: not stream.has_video)
-        return cls(video.url, audio[0].url if audio else None, tuple(video.http_headers.items()))
+    shifts_us: tuple[int | None, ...] = (None, None)
+    """For each: how much later than the video a file begins that holds little more than the span, and is
+    read from its beginning on; None: it is the whole, to be sought in."""
 
     @property
     def urls(self) -> tuple[str, ...]:
@@ -106,7 +86,7 @@ class Span(NamedTuple):
 def arguments(source: Source, span: Span, encoding: Encoding, out: Path, stats: Path) -> list[str]:
     """ffmpeg's arguments: write the span to `out`, and a line for each frame of the picture to `stats`."""
     inputs = [
-        ffmpeg.input(address(url), **reading(url, source.headers), **_seeking(seek_us), threads=1)
+        ffmpeg.input(address(url), **reading(url), **_seeking(seek_us), threads=1)
         for url, seek_us in zip(source.urls, span.seeks_us, strict=True)
     ]
     # One input is left to ffmpeg's own choice: the largest picture that has frames, the main sound.
@@ -139,12 +119,6 @@ def arguments(source: Source, span: Span, encoding: Encoding, out: Path, stats: 
     # failed for a jump of the clock: another span, without a word. Without one a jump is a true jump.
     clock = ["-copyts", "-start_at_zero"] if any(span.seeks_us) else []
     return [*clock, "-filter_threads", "1", *ffmpeg.get_args(output, overwrite_output=True)]
-
-
-def is_file(url: str) -> bool:
-    """Whether an address names a file over HTTP, not a manifest and not a local path."""
-    parts = urlsplit(url)
-    return parts.scheme in ("http", "https") and not parts.path.endswith((".m3u8", ".mpd"))
 
 
 def _picture(span: Span, encoding: Encoding) -> list[str]:
@@ -197,7 +171,7 @@ def _seeking(seek_us: int) -> dict[str, Any]:
     return {"ss": _s(seek_us), "noaccurate_seek": None} if seek_us else {}
 
 
-def reading(url: str, headers: Sequence[tuple[str, str]]) -> dict[str, Any]:
+def reading(url: str) -> dict[str, Any]:
     """ffmpeg's input options for an address or a local path."""
     if "://" not in url:
         return {"protocol_whitelist": "file"}
@@ -206,16 +180,7 @@ def reading(url: str, headers: Sequence[tuple[str, str]]) -> dict[str, Any]:
         "rw_timeout": IDLE_S * 1_000_000,
         "initial_request_size": _FIRST_BYTES,
         "request_size": _REQUEST_BYTES,
-        "reconnect": 1,
-        "reconnect_max_retries": 2,
-        "reconnect_delay_max": 2,
     }
-    if not is_file(url) and urlsplit(url).path.endswith(".m3u8"):
-        options |= {"seg_max_retry": 2, "http_multiple": 0}  # no segment that the span does not need
-    sent = {name.lower(): (name, value) for name, value in headers}
-    sent.pop("accept-encoding", None)  # the bytes as they are
-    if "user-agent" in sent:
-        options["user_agent"] = sent.pop("user-agent")[1]
-    if sent:
-        options["headers"] = "".join(f"{name}: {value}\r\n" for name, value in sent.values())
+    if urlsplit(url).path.endswith(".m3u8"):
+        options |= {"seg_max_retry": 0, "http_multiple": 0}  # no segment that the span does not need
     return options

@@ -188,9 +188,9 @@ class Mirror(Section):
     kind: Literal["folder", "fsspec", "http", "tar", "huggingface"]
     at: str
     """`folder`: a folder tree; `fsspec`: its URL; `http`: a template with {video_id}, {clip_id},
-    {official_id}, {start_s}, {end_s}; `tar`: path or glob of WebDataset tars; `huggingface`: a
-    dataset folder of Parquet files, or `hf://datasets/...`. A relative path counts from the
-    recipe's folder."""
+    {official_id}, {start_s}, {end_s}; `tar`: tars, plain or WebDataset's, by path, URL, folder, glob or
+    range (`x-{000..015}.tar`); `huggingface`: a dataset folder of Parquet files, or `hf://datasets/...`.
+    A relative path counts from the recipe's folder."""
     holds: Literal["clips", "videos"] = "clips"
     """Ready clips, or whole videos to cut from."""
     when: Literal["before", "after"] = "before"

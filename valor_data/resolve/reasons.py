@@ -17,6 +17,7 @@ from yt_dlp.networking.exceptions import (
 from yt_dlp.utils import ExtractorError, GeoRestrictedError, UnsupportedError, UserNotLive, YoutubeDLError
 
 from valor_data.errors import ItemError, Reason, RetryableError, clip_error, without_secrets
+from valor_data.politeness import retry_after_s
 
 
 class Sentence(NamedTuple):
@@ -190,10 +191,12 @@ def error_of(error: YoutubeDLError) -> ItemError | RetryableError:
     """The error that an exception of yt-dlp amounts to, with the platform's own words."""
     words = words_of(str(error))
     chain = list(_causes(error))
+    rest_s = None
     for cause in chain:
         if isinstance(cause, HTTPError):
+            rest_s = rest_s or retry_after_s(cause.response.headers.get("Retry-After"))
             cause.close()  # yt-dlp leaves the answer open
-    return clip_error(_reason_of(chain, words), words)
+    return clip_error(_reason_of(chain, words), words, rest_s)
 
 
 def _reason_of(chain: Sequence[BaseException], words: str) -> Reason:

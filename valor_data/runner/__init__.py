@@ -8,6 +8,6 @@ class of error, batches, the ledger, Ctrl-C.
 """
 
 from valor_data.runner.run import run_stage
-from valor_data.runner.stage import Done, Interrupted, Item, Stage, Tally, Task
+from valor_data.runner.stage import Done, Interrupted, Item, Patience, Stage, Tally, Task
 
-__all__ = ["Done", "Interrupted", "Item", "Stage", "Tally", "Task", "run_stage"]
+__all__ = ["Done", "Interrupted", "Item", "Patience", "Stage", "Tally", "Task", "run_stage"]

@@ -1,21 +1,18 @@
 """The one loop: tasks from the stage to the engine, answers to the tables."""
 
-import heapq
-import random
 import re
 import time
-from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from itertools import count
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from valor_data import __version__
-from valor_data.errors import ItemError, Kind, Reason, RetryableError, UserError
+from valor_data.errors import ItemError, Reason, RetryableError, UserError
+from valor_data.politeness import Hosts
 from valor_data.records import Outcome, Status
 from valor_data.runner.engines import ENGINES, Engine, Job, usable_cores
 from valor_data.runner.interrupts import Interrupts
 from valor_data.runner.progress import Progress
+from valor_data.runner.schedule import Call, Schedule
 from valor_data.runner.stage import Done, Interrupted, Stage, Tally, Task
 from valor_data.runner.worker import Ended, Stop
 
@@ -25,10 +22,6 @@ if TYPE_CHECKING:
 BATCH_CLIPS = 256
 BATCH_SECONDS = 10.0
 """Results are saved by so many, or when the oldest is so old: what a crash can cost."""
-BACK_OFF_SECONDS = 1.0
-"""Mean wait before the second try; it doubles with each further one."""
-_LONGEST_BACK_OFF = 30.0
-_MOST_WAITING = 64  # jobs that back off before no new task is drawn
 _MOST_MESSAGE = 2000
 _MOST_UNKNOWN = 10
 
@@ -41,11 +34,14 @@ def run_stage(
     workers: int | None,
     limit: int | None,
     progress: bool,
+    hosts: Hosts | None = None,
 ) -> Tally:
     """Do what `stage` finds missing in `workspace`; every clip that leaves it gets a ledger row.
 
-    At most `limit` clips. Raises Interrupted on Ctrl-C or SIGTERM, and the UserError or FatalError
-    that a worker or a save raised; what was finished by then is saved, and no process remains.
+    At most `limit` clips. `hosts` keeps the pace of the hosts that tasks bother; a host that blocks us
+    is asked nothing more, and `Tally.stopped` says so. Raises Interrupted on Ctrl-C or SIGTERM, and the
+    UserError or FatalError that a worker or a save raised; what was finished by then is saved, and no
+    process remains.
     """
     if engine not in ENGINES:
         raise UserError(f"unknown engine {engine!r}; known: {', '.join(sorted(ENGINES))}")
@@ -63,7 +59,8 @@ def run_stage(
                 Progress(stage.name, total, shown=progress) as shown,
                 ENGINES[engine](stage, workers or usable_cores(), interrupts) as pool,
             ):
-                _Run(stage, workspace, pool, interrupts, _first(tasks, limit), tally, shown).loop()
+                schedule = Schedule(stage, _first(tasks, limit), hosts or Hosts(), tally)
+                _Run(stage, workspace, pool, interrupts, schedule, tally, shown).loop()
     except KeyboardInterrupt:
         tally.interrupted = True
         tally.seconds = time.monotonic() - started
@@ -81,19 +78,8 @@ def _first(tasks: Iterator[Task[Any]], limit: int | None) -> Iterator[Task[Any]]
         limit -= len(task.items)
 
 
-@dataclass
-class _Call:
-    """One call on some items and what is still open of it."""
-
-    job: Job
-    tries: dict[str, int]
-    """Tries before this call, over all runs."""
-    open: dict[str, Any]
-    again: list[Any] = field(default_factory=list)
-
-
 class _Run:
-    """The state of one run: what is running, what backs off, what is not saved yet."""
+    """The state of one run: what is running and what is not saved yet."""
 
     def __init__(
         self,
@@ -101,16 +87,13 @@ class _Run:
         workspace: "Workspace",
         pool: Engine,
         interrupts: Interrupts,
-        fresh: Iterator[Task[Any]],
+        schedule: Schedule,
         tally: Tally,
         shown: Progress,
     ) -> None:
         self._stage, self._workspace, self._pool = stage, workspace, pool
-        self._interrupts, self._fresh, self._tally, self._shown = interrupts, fresh, tally, shown
-        self._running: dict[Job, _Call] = {}
-        self._ready: deque[_Call] = deque()
-        self._waiting: list[tuple[float, int, _Call]] = []
-        self._ticket = count()
+        self._interrupts, self._schedule, self._tally, self._shown = interrupts, schedule, tally, shown
+        self._running: dict[Job, Call] = {}
         self._values: list[Any] = []
         self._outcomes: list[Outcome] = []
         self._oldest = 0.0
@@ -135,32 +118,19 @@ class _Run:
 
     def _feed(self) -> bool:
         """Give the engine what it can take. False: nothing is left to do or to wait for."""
-        while self._waiting and self._waiting[0][0] <= time.monotonic():
-            self._ready.append(heapq.heappop(self._waiting)[2])
-        while self._pool.free and (call := self._next_call()):
+        while self._pool.free:
+            with self._interrupts.allowed():
+                call = self._schedule.next()
+            if call is None:
+                break
             self._running[call.job] = call
             self._pool.submit(call.job)
-        return bool(self._running or self._waiting)
-
-    def _next_call(self) -> _Call | None:
-        if self._ready:
-            return self._ready.popleft()
-        if len(self._waiting) >= _MOST_WAITING:
-            return None
-        with self._interrupts.allowed():
-            task = next(self._fresh, None)
-        return self._call(task.items, {}) if task else None
-
-    def _call(self, items: Sequence[Any], tries: Mapping[str, int]) -> _Call:
-        task = Task(tuple(items))
-        job = Job(task.items, self._stage.seconds_limit(task))
-        opened = {item.clip_id: item for item in items}
-        return _Call(job, {clip_id: tries.get(clip_id, 0) for clip_id in opened}, opened)
+        for clip_id, error, tries in self._schedule.given_up():
+            self._record(clip_id, error, tries)
+        return bool(self._running) or not self._schedule.empty
 
     def _patience(self) -> float:
-        until = [1.0]
-        if self._waiting:
-            until.append(self._waiting[0][0] - time.monotonic())
+        until = [1.0, self._schedule.next_in()]
         if self._outcomes:
             until.append(BATCH_SECONDS - self._age())
         return max(0.0, min(until))
@@ -173,28 +143,22 @@ class _Run:
         del self._running[job]
         if event.error and event.blameless and len(job.items) > 1:
             # One clip killed the call of several; alone, it can only harm itself.
-            self._ready.extend(self._call([item], call.tries) for item in call.open.values())
+            self._schedule.split(call)
         elif event.error:
             for clip_id in list(call.open):
                 self._settle(call, Done(clip_id, error=event.error))
-        if call.again:
-            self._back_off(self._call(call.again, call.tries))
+        self._schedule.ended(call)
 
-    def _settle(self, call: _Call, done: Done[Any]) -> None:
+    def _settle(self, call: Call, done: Done[Any]) -> None:
         item = call.open.pop(done.clip_id)
-        call.tries[done.clip_id] += 1
-        tries, error = call.tries[done.clip_id], done.error
-        if isinstance(error, RetryableError) and tries < self._stage.attempts and _may_pass_soon(error):
-            call.again.append(item)
+        if done.left:
             return
-        if error is None and done.value is not None:
+        call.tries[done.clip_id] += 1
+        if self._schedule.heard(call, item, done.error):
+            return
+        if done.value is not None:
             self._values.append(done.value)
-        self._record(done.clip_id, error, tries)
-
-    def _back_off(self, call: _Call) -> None:
-        mean = min(_LONGEST_BACK_OFF, BACK_OFF_SECONDS * 2 ** (max(call.tries.values()) - 1))
-        due = time.monotonic() + mean * random.uniform(0.5, 1.5)
-        heapq.heappush(self._waiting, (due, next(self._ticket), call))
+        self._record(done.clip_id, done.error, call.tries[done.clip_id])
 
     def _record(self, clip_id: str, error: ItemError | RetryableError | None, tries: int) -> None:
         message = _without_secrets(error.message)[:_MOST_MESSAGE] if error else ""
@@ -239,10 +203,6 @@ class _Run:
             if values:
                 self._stage.save(self._workspace, values)
             self._workspace.tables.append(outcomes)
-
-
-def _may_pass_soon(error: RetryableError) -> bool:
-    return error.reason.kind not in (Kind.HOST, Kind.LATER)
 
 
 def _without_secrets(message: str) -> str:

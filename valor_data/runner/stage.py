@@ -6,9 +6,10 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Generic, NamedTuple, Protocol, Self, TypeVar
 
-from valor_data.errors import ItemError, RetryableError
+from valor_data.errors import ItemError, Reason, RetryableError
+from valor_data.politeness import Stopped
 
 if TYPE_CHECKING:  # workers import this module and shall not pay for the tables
     from valor_data.workspace import Workspace
@@ -38,7 +39,19 @@ class Done(Generic[ValueT]):
 
     clip_id: str
     value: ValueT | None = None
+    """Kept also beside an error that is final: what was found out all the same."""
     error: ItemError | RetryableError | None = None
+    left: bool = False
+    """True: the stage leaves the clip to another; the ledger says nothing of it."""
+
+
+class Patience(NamedTuple):
+    """How long a clip waits between its tries, seconds."""
+
+    first_wait_s: float = 1.0
+    """Mean wait before the second try; it doubles with each further one, with jitter."""
+    longest_wait_s: float = 30.0
+    """Longest mean wait."""
 
 
 class Stage(Protocol[ItemT, ValueT]):
@@ -49,8 +62,14 @@ class Stage(Protocol[ItemT, ValueT]):
         """The ledger's name of the stage and of what it makes."""
 
     @property
-    def attempts(self) -> int:
-        """Most tries per clip in one run."""
+    def patience(self) -> Patience:
+        """The waits between tries."""
+
+    def tries(self, reason: Reason) -> int:
+        """Most tries of a clip in one run, its last error being of this reason."""
+
+    def host(self, task: Task[ItemT]) -> str | None:
+        """The host that a task bothers, whose pace is kept; None: none."""
 
     def seconds_limit(self, task: Task[ItemT]) -> float:
         """Wall-clock limit of one call on this task, seconds."""
@@ -81,6 +100,10 @@ class Tally:
     """Reason to number of clips, rejected and failed ones."""
     unknown: list[str] = field(default_factory=list)
     """`<clip_id>: <message>` of the first faults that nobody named yet."""
+    stopped: dict[str, Stopped] = field(default_factory=dict)
+    """Hosts that block us, and in which words."""
+    untried: Counter[str] = field(default_factory=Counter)
+    """Host to number of clips that were not asked for, because it is stopped; the ledger has no row."""
     seconds: float = 0.0
     interrupted: bool = False
 
@@ -88,6 +111,20 @@ class Tally:
     def done(self) -> int:
         """Clips that have left the stage."""
         return self.ok + self.rejected + self.failed
+
+    def __add__(self, other: Self) -> Tally:
+        """Both together, one run after the other."""
+        return Tally(
+            ok=self.ok + other.ok,
+            rejected=self.rejected + other.rejected,
+            failed=self.failed + other.failed,
+            reasons=self.reasons + other.reasons,
+            unknown=self.unknown + other.unknown,
+            stopped=self.stopped | other.stopped,
+            untried=self.untried + other.untried,
+            seconds=self.seconds + other.seconds,
+            interrupted=self.interrupted or other.interrupted,
+        )
 
 
 class Interrupted(KeyboardInterrupt):

@@ -117,13 +117,14 @@ def _own(event: Event) -> Event:
             return Stop((UserError if isinstance(error, UserError) else FatalError)(str(error)))
         case Ended(ItemError() | RetryableError() as error, blameless):
             return Ended(_own_error(error), blameless)
-        case Done(clip_id, _, ItemError() | RetryableError() as error):
-            return Done(clip_id, None, _own_error(error))
+        case Done(clip_id, value, ItemError() | RetryableError() as error):
+            return Done(clip_id, value, _own_error(error))
     return event
 
 
 def _own_error(error: ItemError | RetryableError) -> ItemError | RetryableError:
-    return (ItemError if isinstance(error, ItemError) else RetryableError)(error.reason, error.message)
+    kind = ItemError if isinstance(error, ItemError) else RetryableError
+    return kind(error.reason, error.message, error.retry_after_s)
 
 
 def _portable(event: Event) -> Event:
@@ -132,5 +133,5 @@ def _portable(event: Event) -> Event:
         pickle.dumps(_own(event))
     except (pickle.PicklingError, TypeError, AttributeError) as fault:
         if isinstance(event, Done):
-            return Done(event.clip_id, None, RetryableError(Reason.UNKNOWN, told(fault)))
+            return Done(event.clip_id, error=RetryableError(Reason.UNKNOWN, told(fault)))
     return _own(event)

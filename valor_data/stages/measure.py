@@ -4,11 +4,11 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from valor_data.errors import ItemError, RetryableError
+from valor_data.errors import ItemError, Reason, RetryableError
 from valor_data.media import sound
 from valor_data.recipe import Recipe
 from valor_data.records import AudioMeasures, Media
-from valor_data.runner import Done, Task
+from valor_data.runner import Done, Patience, Task
 from valor_data.store import Store
 
 if TYPE_CHECKING:  # workers import this module and shall not pay for the tables
@@ -21,12 +21,19 @@ AUDIO = "audio@1"
 class AudioStage:
     """Media of the recipe's profile whose sound this version has not measured."""
 
-    attempts = 2
+    patience = Patience()
 
     def __init__(self, recipe: Recipe, root: str) -> None:
         self.name = f"{AUDIO}/{recipe.profile}"
         self._profile = recipe.profile
         self._root = root
+
+    def tries(self, reason: Reason) -> int:
+        """A decode that failed once may have met a busy machine; never more than that."""
+        return 2
+
+    def host(self, task: Task[Media]) -> None:
+        """Measuring bothers nobody."""
 
     def seconds_limit(self, task: Task[Media]) -> float:
         """A decode takes hundredths of the clip's length; this only ends a hang."""

@@ -10,13 +10,14 @@ queries     what deciding, sharding and reporting ask
 sandbox     the user's SELECT
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import AbstractContextManager
 from typing import TypeVar
 
 import pandas as pd
 import pyarrow as pa
 
+from valor_data.errors import Reason
 from valor_data.records import TABLES, Clip, Media, Record
 from valor_data.schema import arrow_schema
 from valor_data.tables import compaction, queries, sandbox, staging, todo, typed
@@ -102,9 +103,9 @@ class Tables:
         """A place to gather one segment list (`add`) and to write what it adds (`merge`)."""
         return staging.segment_staging(self._parts, self._engine)
 
-    def unfetched(self, stage: str) -> tuple[int, Iterator[list[Clip]]]:
+    def unfetched(self, stage: str, again: Collection[Reason]) -> tuple[int, Iterator[list[Clip]]]:
         """See `todo.unfetched`."""
-        return todo.unfetched(self._engine, stage)
+        return todo.unfetched(self._engine, stage, again)
 
     def unmeasured(
         self, profile: str, measure_table: str, made_by: str, stage: str

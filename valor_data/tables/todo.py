@@ -1,8 +1,9 @@
 """What is missing or stale: the items of fetching and of measuring."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from itertools import groupby
 
+from valor_data.errors import Reason
 from valor_data.records import Clip, Media
 from valor_data.tables.engine import Connection, Engine, batches
 from valor_data.tables.typed import records
@@ -14,14 +15,16 @@ _HELD = "250MB"
 _UNFETCHED = """
 CREATE TEMP TABLE todo AS
 WITH seen AS (
-    SELECT clip_id, max_by(status, made_at_us) AS status, max(made_at_us) AS ended_at_us
+    SELECT clip_id, max_by(status, made_at_us) AS status, max(made_at_us) AS ended_at_us,
+        arg_max_null(reason, made_at_us) AS reason
     FROM outcomes_rows WHERE stage = $stage GROUP BY clip_id
 ), newest AS (
     SELECT clip_id, max(made_at_us) AS made_at_us FROM clips_rows GROUP BY clip_id
 )
 SELECT c.clip_id, c.made_at_us
 FROM newest AS c LEFT JOIN seen AS s USING (clip_id)
-WHERE s.clip_id IS NULL OR s.status = 'failed'
+WHERE s.clip_id IS NULL
+   OR (s.status <> 'ok' AND (s.reason IS NULL OR list_contains($again, s.reason)))
    OR (s.status = 'rejected' AND s.ended_at_us < c.made_at_us)  -- a list has changed the clip since
 """
 
@@ -56,10 +59,10 @@ WHERE m.profile = $profile ORDER BY m.clip_id
 """
 
 
-def unfetched(engine: Engine, stage: str) -> tuple[int, Iterator[list[Clip]]]:
-    """Clips that the stage has not seen, that failed in it, or that it rejected before a list changed
-    them: their number, and by video all clips of it in one list."""
-    params: dict[str, object] = {"stage": stage}
+def unfetched(engine: Engine, stage: str, again: Collection[Reason]) -> tuple[int, Iterator[list[Clip]]]:
+    """Clips that the stage has not seen, that it lost for a reason of `again`, or that it rejected before
+    a list changed them: their number, and by video all clips of it in one list."""
+    params: dict[str, object] = {"stage": stage, "again": [reason.value for reason in again]}
     count, found = engine.open(
         ["clips", "outcomes"],
         lambda con: _todo(con, _UNFETCHED, params),

@@ -1,0 +1,37 @@
+"""Whether a recipe's policy on rights lets a video in, from what was recorded of it."""
+
+from valor_data.recipe import Rights
+from valor_data.records import Video
+
+
+def refused(rights: Rights, video: Video) -> str | None:
+    """Why a video may not be used, naming the signal and who stated it; None: it may.
+
+    What nobody stated is no permission where the recipe requires one, and no objection either.
+    """
+    if rights.licence == "require" and not _licensed(rights, video):
+        stated = f"{video.licence!r} ({video.licence_evidence})" if video.licence else "none stated"
+        return f"licence: {stated}; the recipe requires one of {', '.join(rights.licences)}"
+    if rights.training == "require" and video.training != "all":
+        stated = f"{video.training!r} ({video.training_evidence})" if video.training else "not stated"
+        asked = f" ({video.training_evidence})" if video.training_evidence and not video.training else ""
+        return f"training: {stated}{asked}; the recipe requires that the platform permits it to all"
+    if rights.signals == "require" and (against := objections(video.signals or ())):
+        return f"signals: {'; '.join(against)}; the recipe honours preferences against training"
+    return None
+
+
+def objections(signals: tuple[str, ...]) -> list[str]:
+    """Those of a host's signals that speak against training (`robots.txt: ai-train=no`)."""
+    return [signal for signal in signals if signal.rpartition(": ")[2] in AGAINST]
+
+
+AGAINST = frozenset({
+    "ai-train=no", "train-ai=n", "tdm-reservation=1", "noai", "noimageai", "noml",
+})  # fmt: skip
+"""Preferences against training, as `consent` spells them."""
+
+
+def _licensed(rights: Rights, video: Video) -> bool:
+    claimed = (video.licence or "").lower()
+    return any(words.lower() in claimed for words in rights.licences)
