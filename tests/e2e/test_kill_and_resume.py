@@ -1,4 +1,4 @@
-"""SIGKILL between any two writes, and at random; resumed to the same release, with nothing left over."""
+"""SIGKILL between any two writes, and at random; resumed to the same end, with nothing left over."""
 
 import json
 import os
@@ -13,26 +13,31 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.conftest import ENVIRONMENT, Served, report, write_recipe
+from tests.fakes import footage
+from tests.fakes.media_server import MediaServer, Weather
 from valor_data.demo.footage import render_clip
 from valor_data.demo.scenes import make_scene, pairs
-from valor_data.demo.server import serve
+from valor_data.tables import Tables
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 
 @pytest.fixture(scope="module")
 def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A recipe of two short clips, one of them silent."""
+    """A recipe of two short clips, one of them silent, on a host where three requests in ten fail."""
     folder = tmp_path_factory.mktemp("small")
     (folder / "media").mkdir()
     rows = ["video_id,url,start,end,caption"]
-    with serve(folder / "media") as base_url:
+    with MediaServer(folder / "media") as server:
+        server.weather = Weather(share=0.3, seed=3)
         for number, (visual, sound) in enumerate(pairs()[:2]):
             scene = make_scene(visual, sound if number else None, seed=number, seconds=2.5)
             render_clip(folder / "media" / f"{number}.mp4", scene)
-            rows.append(f"clip-{number},{base_url}/{number}.mp4,0,2.5,Clip number {number} is seen.")
+            rows.append(f"clip-{number},{server.url(f'{number}.mp4')},0,2.5,Clip number {number} is seen.")
         (folder / "list.csv").write_text("\n".join(rows) + "\n")
-        yield write_recipe(folder, folder / "list.csv")
+        patient = ["transient = 8", "first_wait_s = 0.01"]
+        yield write_recipe(folder, folder / "list.csv", retry=patient)
+        assert server.weather.struck > 20
 
 
 def test_a_kill_between_any_two_writes_resumes_to_the_same_release(small: Path, tmp_path: Path) -> None:
@@ -53,6 +58,80 @@ def test_a_kill_between_any_two_writes_resumes_to_the_same_release(small: Path, 
     assert [path for path in files if ".tmp-" in path.name or ".progress" in path.parts] == []
     for workspace in tmp_path.iterdir():
         assert len(list((workspace / "clips").rglob("*.mp4"))) == 2
+
+
+class Fetching:
+    """Fetches of one list, each into a workspace of its own, in processes that may be killed."""
+
+    def __init__(self, recipe: Path, scratch: Path) -> None:
+        self.recipe, self.scratch = recipe, scratch
+        scratch.mkdir()
+
+    def start(self, workspace: Path) -> subprocess.Popen[bytes]:
+        words = ("fetch", str(self.recipe), "--workspace", str(workspace), "--workers", "2")
+        return subprocess.Popen(
+            [sys.executable, "-m", "valor_data", *words],
+            env={**os.environ, **ENVIRONMENT, "TMPDIR": str(self.scratch)},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+
+    def to_the_end(self, workspace: Path) -> None:
+        assert self.start(workspace).wait(timeout=120) == 0
+
+
+def test_a_fetch_killed_at_twenty_random_moments_ends_as_if_it_never_was(tmp_path: Path) -> None:
+    """Every other time its workers are killed with it. A fetch that outran its killer is followed by one
+    into a fresh workspace; what was killed is begun anew, as often as it takes."""
+    seed = 11
+    rng = random.Random(seed)
+    media = tmp_path / "media"
+    media.mkdir()
+    footage.make(media / "clip.mp4", 3, size=(160, 90), muxer=("-movflags", "+faststart"))
+    rows = ["video_id,url,start,end"]
+    with MediaServer(media) as server:
+        for number in range(20):
+            os.link(media / "clip.mp4", media / f"{number}.mp4")
+            rows.append(f"v{number},{server.url(f'{number}.mp4')},0.5,1.5")
+        (tmp_path / "list.csv").write_text("\n".join(rows) + "\n")
+        recipe = tmp_path / "kill.toml"
+        recipe.write_text(
+            'name = "kill"\n[[segments.lists]]\npath = "list.csv"\n[retry]\ntransient = 8\nfirst_wait_s = 0.05\n'
+        )
+        fetching = Fetching(recipe, tmp_path / "scratch")
+        begun = time.monotonic()
+        fetching.to_the_end(tmp_path / "whole")
+        usual_s = time.monotonic() - begun
+        whole = _media(tmp_path / "whole")
+        assert len(whole) == 20
+        server.weather = Weather(share=0.1, seed=seed)
+        workspaces = [tmp_path / "w0"]
+        for kill in range(20):
+            run = fetching.start(workspaces[-1])
+            moment_s = rng.uniform(0.1, 1.1) * usual_s
+            print(f"seed {seed}, kill {kill}: after {moment_s:.2f} s of {usual_s:.2f} s")
+            try:
+                assert run.wait(moment_s) == 0
+                workspaces.append(tmp_path / f"w{len(workspaces)}")
+            except subprocess.TimeoutExpired:
+                (os.killpg if kill % 2 else os.kill)(run.pid, signal.SIGKILL)
+                run.wait()
+        fetching.to_the_end(workspaces[-1])
+    for workspace in workspaces:
+        assert _media(workspace) == whole
+        query = "select stage, clip_id, count(*) from outcomes group by all having count(*) > 1"
+        assert Tables.open(str(workspace)).sql(query).num_rows == 0
+        objects = {str(path.relative_to(workspace)) for path in (workspace / "clips").rglob("*.mp4")}
+        assert {key for _, key, _ in whole} == objects
+        left = [path for path in workspace.rglob("*") if ".tmp-" in path.name or ".progress" in path.parts]
+        assert left == []
+
+
+def _media(workspace: Path) -> list[tuple[str, str, str]]:
+    """(clip, object, digest of its bytes) of every row, so that a row that stands twice shows."""
+    rows = Tables.open(str(workspace)).sql("select clip_id, object_key, sha256 from media order by all")
+    return [(row["clip_id"], row["object_key"], row["sha256"]) for row in rows.to_pylist()]
 
 
 def test_kills_at_random_moments_lose_and_double_nothing(served: Served, tmp_path: Path) -> None:
