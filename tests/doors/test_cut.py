@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 
@@ -17,14 +17,14 @@ import pytest
 
 from tests.fakes import footage
 from tests.fakes.media_server import Fault, MediaServer
+from tests.fakes.remote import cut_remote
 from valor_data import recipe
 from valor_data.errors import FatalError, ItemError, Reason, RetryableError, ValorDataError
 from valor_data.media.complaints import MEDIA, NETWORK, error_of
-from valor_data.media.cut import Cut, Encoding, Source, cut, encoding_of
+from valor_data.media.cut import Encoding, Source, cut, encoding_of
 from valor_data.media.ffmpeg import Line
 from valor_data.media.probe import Probe, probe
-from valor_data.recipe import Access
-from valor_data.transfer import Gateway, Remote, Span, upstream
+from valor_data.transfer import Remote, upstream
 
 SECONDS = 30
 EXACT = Encoding(480, 23, 128, None, None)
@@ -83,25 +83,6 @@ def _clean(tmp_path: Path, ranged: MediaServer) -> Iterator[None]:
     ranged.reset_counts()
     yield
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith("cut-")] == []
-
-
-def cut_remote(
-    urls: str | Sequence[Remote], start_ms: int, end_ms: int, encoding: Encoding, out: Path, limit_s: float
-) -> Cut:
-    """The cut as a worker makes it: its bytes come through the gateway."""
-    remotes = [Remote(urls, kind="hls" if ".m3u8" in urls else "file")] if isinstance(urls, str) else urls
-    with (
-        Gateway(out.parent, Access(), 4000) as gateway,
-        gateway.video(remotes) as transfer,
-        transfer.span(start_ms, end_ms) as span,
-    ):
-        return cut(source_of(span), start_ms, end_ms, encoding, out, limit_s)
-
-
-def source_of(span: Span) -> Source:
-    """Where ffmpeg reads it."""
-    addresses, shifts_us = zip(*span.source, strict=True)
-    return Source(addresses[0], addresses[1] if addresses[1:] else None, shifts_us)
 
 
 def assert_exact(

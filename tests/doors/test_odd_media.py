@@ -11,9 +11,11 @@ import pytest
 from numpy.typing import NDArray
 
 from tests.fakes.media_server import MediaServer
+from tests.fakes.remote import cut_remote, remotes_of
 from valor_data.errors import ItemError, Reason
 from valor_data.media.cut import Encoding, Source, cut
 from valor_data.media.probe import probe
+from valor_data.recipe import Access, Fetch
 from valor_data.resolve import Resolver
 
 EXACT = Encoding(1080, 23, 128, None, None)
@@ -34,7 +36,7 @@ REJECTED = {
 
 @pytest.fixture(scope="module")
 def resolver() -> Resolver:
-    return Resolver(1080)
+    return Resolver(Fetch(max_height=1080), Access())
 
 
 @pytest.mark.slow
@@ -58,10 +60,10 @@ def _outcome(path: Path, url: str, resolver: Resolver, folder: Path) -> str:
     out = folder / "clip.mp4"
     if path.name in REJECTED:
         with pytest.raises(ItemError) as caught:
-            cut(Source.of(resolver.resolve(url)), 0, 10_000, EXACT, out, 120)
+            cut_remote(remotes_of(resolver.resolve(url)), 0, 10_000, EXACT, out, 120)
         assert caught.value.reason is REJECTED[path.name]
         return str(caught.value)[:120]
-    done = cut(Source.of(resolver.resolve(url)), 0, 10_000, EXACT, out, 120)
+    done = cut_remote(remotes_of(resolver.resolve(url)), 0, 10_000, EXACT, out, 120)
     clip, source = probe(out), probe(path)
     out.unlink()
     assert clip.video_codec == "h264"

@@ -5,17 +5,20 @@ import pickle
 import re
 import subprocess
 import sys
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from yt_dlp.cookies import YoutubeDLCookieJar
 from yt_dlp.networking.exceptions import HTTPError, IncompleteRead, TransportError
 from yt_dlp.utils import DownloadError, ExtractorError, GeoRestrictedError, UserNotLive
 
 from tests.fakes import footage
 from tests.fakes.media_server import Fault, MediaServer
-from valor_data.errors import ItemError, Kind, Reason, RetryableError, ValorDataError
+from valor_data.errors import ItemError, Kind, Reason, RetryableError, UserError, ValorDataError
+from valor_data.recipe import Access, Fetch
 from valor_data.resolve import VERSION, Resolved, Resolver, Stream, choose, javascript_runtime
 from valor_data.resolve.reasons import SENTENCES, STATUSES, Sentence, error_of
 
@@ -42,7 +45,7 @@ def _clean(server: MediaServer) -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def resolver() -> Resolver:
-    return Resolver(480)
+    return Resolver(Fetch(), Access())
 
 
 def test_a_direct_file(resolver: Resolver, server: MediaServer) -> None:
@@ -65,7 +68,7 @@ def test_a_file_of_unknown_type_is_media_all_the_same(resolver: Resolver, server
 def test_hls_has_a_duration(resolver: Resolver, server: MediaServer) -> None:
     found = resolver.resolve(server.url("hls.m3u8"))
     assert found.duration_ms == pytest.approx(6000, abs=100)
-    assert found.streams[0].protocol.startswith("m3u8")
+    assert found.streams[0].kind == "hls"
 
 
 def test_a_result_is_data(resolver: Resolver, server: MediaServer) -> None:
@@ -133,8 +136,9 @@ def test_nobody_listens(resolver: Resolver, tmp_path: Path) -> None:
 
 def test_nothing_is_printed_and_nothing_written(server: MediaServer, tmp_path: Path) -> None:
     program = (
-        "import sys\nfrom valor_data.resolve import Resolver\nfrom valor_data.errors import ValorDataError\n"
-        "r = Resolver(480)\n"
+        "import sys\nfrom valor_data.errors import ValorDataError\n"
+        "from valor_data.recipe import Access, Fetch\nfrom valor_data.resolve import Resolver\n"
+        "r = Resolver(Fetch(), Access())\n"
         "for url in sys.argv[1:]:\n"
         "    try: r.resolve(url)\n"
         "    except ValorDataError: pass\n"
@@ -167,6 +171,7 @@ class _Reports:
 
     def __init__(self, info: dict[str, Any] | None) -> None:
         self.info = info
+        self.cookiejar = YoutubeDLCookieJar()
 
     def extract_info(self, url: str, download: bool) -> dict[str, Any] | None:
         assert not download
@@ -174,7 +179,7 @@ class _Reports:
 
 
 def _resolve(info: dict[str, Any] | None) -> Resolved:
-    resolver = Resolver(480)
+    resolver = Resolver(Fetch(), Access())
     resolver._ydl = _Reports(info)
     return resolver.resolve("https://x.example/v")
 
@@ -253,17 +258,132 @@ IMAGES = _format("sb0", 90, False, False, protocol="mhtml")
 def test_the_smallest_that_serves(
     formats: list[dict[str, Any]], max_height: int, chosen: tuple[str, ...]
 ) -> None:
-    assert tuple(stream.format_id for stream in choose(formats, max_height)) == chosen
+    assert (
+        tuple(stream.format_id for stream in choose(formats, Fetch(max_height=max_height)).streams) == chosen
+    )
 
 
 def test_codecs_that_nobody_states_get_the_benefit_of_the_doubt() -> None:
-    (stream,) = choose([{"url": "https://x.example/v.mp4", "format_id": "mp4", "ext": "mp4"}], 480)
-    assert stream == Stream("https://x.example/v.mp4", {}, "mp4", "https", "mp4", True, True)
+    formats = [{"url": "https://x.example/v.mp4", "format_id": "mp4", "ext": "mp4"}]
+    (stream,) = choose(formats, Fetch(codecs=("av01",), audio_required=True)).streams
+    assert stream == Stream("https://x.example/v.mp4", {}, "mp4", "file", "mp4", True, True)
+
+
+AVC, VP9 = (_format(name, 480, True, False, vcodec=f"{name}.4d401e") for name in ("avc1", "vp9"))
+HLS = _format("hls", 480, True, True, protocol="m3u8_native")
+
+
+@pytest.mark.parametrize(
+    ("formats", "fetch", "chosen", "condition"),
+    [
+        ([*SOUND, AVC, VP9], {"codecs": ("avc1", "vp9")}, ("avc1", "140"), None),
+        ([*SOUND, AVC, VP9], {"codecs": ("vp9",)}, ("vp9", "140"), None),
+        ([*SOUND, AVC], {"codecs": ("av01",)}, ("avc1", "140"), "other_codec"),
+        ([WHOLE], {}, ("18",), "combined_only"),
+        ([WHOLE, *SOUND, *PICTURES], {}, ("480", "140"), None),
+        ([HLS], {}, ("hls",), "segmented_only"),
+        ([HLS, WHOLE], {}, ("18",), None),
+        ([*SOUND, *PICTURES], {"max_height": 100}, ("144", "140"), "above_max_height"),
+        ([*PICTURES, WHOLE], {"audio_required": True}, ("18",), None),
+        (
+            [*SOUND, _format("dub", None, False, True, language_preference=-10),
+             _format("orig", None, False, True, language_preference=10), *PICTURES],
+            {}, ("480", "orig"), None,
+        ),
+        ([_format("drm", 480, True, True, has_drm=True), WHOLE], {}, ("18",), "combined_only"),
+    ],
+)  # fmt: skip
+def test_the_recipe_chooses_and_what_is_odd_has_a_name(
+    formats: list[dict[str, Any]], fetch: dict[str, Any], chosen: tuple[str, ...], condition: str | None
+) -> None:
+    choice = choose(formats, Fetch(**fetch))
+    assert tuple(stream.format_id for stream in choice.streams) == chosen
+    assert choice.condition == condition
+
+
+@pytest.mark.parametrize(
+    ("formats", "fetch", "reason"),
+    [
+        ([*PICTURES], {"audio_required": True}, Reason.NO_AUDIO),
+        ([_format("drm", 480, True, True, has_drm=True)], {}, Reason.DRM),
+        ([*SOUND], {}, Reason.NO_VIDEO),
+    ],
+)
+def test_what_no_format_can_serve(
+    formats: list[dict[str, Any]], fetch: dict[str, Any], reason: Reason
+) -> None:
+    with pytest.raises(ItemError) as caught:
+        choose(formats, Fetch(**fetch))
+    assert caught.value.reason is reason
+
+
+@pytest.mark.parametrize("how", [(), ("-use_timeline", "0")], ids=["timeline", "template"])
+def test_a_dash_manifest_names_its_fragments(how: tuple[str, ...], tmp_path: Path) -> None:
+    """The first is what a decoder needs first; all addresses answer."""
+    base = footage.make(tmp_path / "base.mp4", 12)
+    footage.remux(base, tmp_path / "dash.mpd", "-f", "dash", "-seg_duration", "4", *how)
+    with MediaServer(tmp_path) as dash:
+        found = Resolver(Fetch(), Access()).resolve(dash.url("dash.mpd"))
+        assert [stream.has_video for stream in found.streams] == [True, False]
+        for stream in found.streams:
+            urls = [url for url, _ in stream.fragments]
+            assert stream.kind == "fragments"
+            assert all(url.startswith(dash.url("")) for url in urls)
+            for url in urls:
+                with urllib.request.urlopen(url) as answer:
+                    assert answer.read(16)
+            assert stream.fragments[0][1] is None
+            assert sum(seconds or 0 for _, seconds in stream.fragments) == pytest.approx(12, abs=0.5)
+
+
+# Who asks
+
+
+def test_cookies_go_to_their_host_and_the_file_stays_as_it_is(server: MediaServer, tmp_path: Path) -> None:
+    text = "# Netscape HTTP Cookie File\n127.0.0.1\tFALSE\t/\tFALSE\t2145916800\tsession\tSECRET\n"
+    (tmp_path / "cookies.txt").write_text(text)
+    resolver = Resolver(Fetch(), Access(cookies=str(tmp_path / "cookies.txt")))
+    found = resolver.resolve(server.url("a.mkv"))
+    assert found.streams[0].http_headers["Cookie"] == "session=SECRET"
+    assert server.headers[-1][1]["Cookie"] == "session=SECRET"
+    assert (tmp_path / "cookies.txt").read_text() == text
+
+
+@pytest.mark.parametrize(
+    ("access", "told"),
+    [
+        ({"cookies": "none.txt"}, "access.cookies: none.txt: no such file"),
+        ({"cookies": __file__}, "is no cookies.txt in Netscape format"),
+        ({"proxy": "env:NO_SUCH_VARIABLE"}, "NO_SUCH_VARIABLE, which is not set"),
+        ({"proxy": "http://me:secret@proxy.example:1"}, "holds a password"),
+        ({"proxy": "proxy.example"}, "is no http://host:port"),
+        ({"po_token_env": "NO_SUCH_VARIABLE"}, "access.po_token_env"),
+    ],
+)
+def test_what_is_wrong_with_who_asks_is_told_in_one_line(access: dict[str, Any], told: str) -> None:
+    with pytest.raises(UserError) as caught:
+        Resolver(Fetch(), Access(**access))
+    assert told in str(caught.value)
+    assert "secret" not in str(caught.value)
+
+
+def test_youtubes_clients_and_tokens_reach_yt_dlp(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TOKENS", "web.gvs+AAA,tv.player+BBB")
+    access = Access(
+        player_clients=("web", "tv"), po_token_env="TOKENS", pot_provider="http://127.0.0.1:4416",
+        proxy="socks5://127.0.0.1:1080", source_address="127.0.0.1", sleep_requests_s=0.5,
+    )  # fmt: skip
+    params = Resolver(Fetch(), access)._ydl.params
+    assert params["extractor_args"] == {
+        "youtube": {"player_client": ["web", "tv"], "po_token": ["web.gvs+AAA", "tv.player+BBB"]},
+        "youtubepot-bgutilhttp": {"base_url": ["http://127.0.0.1:4416"]},
+    }
+    assert (params["proxy"], params["sleep_interval_requests"]) == ("socks5://127.0.0.1:1080", 0.5)
 
 
 def test_only_images_is_nothing_to_play() -> None:
     with pytest.raises(RetryableError) as caught:
-        choose([IMAGES], 480)
+        choose([IMAGES], Fetch())
     assert caught.value.reason is Reason.UNKNOWN
 
 
@@ -294,6 +414,7 @@ def _http(status: int) -> HTTPError:
     class Response:
         def __init__(self) -> None:
             self.status, self.reason = status, "said the host"
+            self.headers = {"Retry-After": "7"}
 
         def close(self) -> None:
             pass
@@ -319,7 +440,9 @@ def _http(status: int) -> HTTPError:
     ids=lambda value: repr(value)[:50],
 )
 def test_types_and_statuses(cause: Exception, reason: Reason) -> None:
-    assert error_of(_as_downloaded(cause)).reason is reason
+    error = error_of(_as_downloaded(cause))
+    assert error.reason is reason
+    assert error.retry_after_s == (7 if "HTTPError" in repr(cause) else None)
 
 
 def test_the_words_are_kept_without_their_trappings() -> None:
@@ -335,4 +458,4 @@ def test_the_javascript_runtime_comes_with_the_package() -> None:
     path, version = found.rsplit(" ", 1)
     assert Path(path).is_file()
     assert version[0].isdigit()
-    assert Resolver(480)._ydl.params["js_runtimes"] == {"deno": {"path": path}}
+    assert Resolver(Fetch(), Access())._ydl.params["js_runtimes"] == {"deno": {"path": path}}

@@ -108,7 +108,11 @@ class Resolver:
         """The error with what yt-dlp warned of before, where it does not explain itself."""
         if error.reason is not Reason.UNKNOWN or not self._log.lines:
             return error
-        warned = [words for line in self._log.lines if (words := words_of(line)) not in error.message]
+        warned = [
+            words
+            for line in self._log.lines
+            if (words := words_of(line)) not in error.message and "Falling back on generic" not in words
+        ]
         told = "; ".join([error.message, *dict.fromkeys(warned)])[:_LONGEST]
         return RetryableError(error.reason, told, error.retry_after_s)
 

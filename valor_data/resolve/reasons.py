@@ -104,9 +104,13 @@ SENTENCES = (
     ),
     Sentence(
         r"live event will begin|premieres in|premiere will begin|is upcoming|stream .*not (yet )?started"
-        r"|livestream will start",
+        r"|livestream will start|live event is scheduled|(live )?stream is offline",
         Reason.UPCOMING,
-        ("This live event will begin in 3 days.", "Premieres in 45 minutes"),
+        (
+            "This live event will begin in 3 days.",
+            "Premieres in 45 minutes",
+            "This live event is scheduled for 2026-12-01 20:00 (UTC)",
+        ),
     ),
     Sentence(
         r"live stream recording is not available",
@@ -114,9 +118,14 @@ SENTENCES = (
         ("This live stream recording is not available.",),
     ),
     Sentence(
-        r"not currently live|is live now|video is live|is being processed|processing this video",
+        r"not currently live|is live now|video is live|is being processed|processing this video"
+        r"|live (event|stream) has ended",
         Reason.LIVE,
-        ("The channel is not currently live", "We're processing this video. Check back later."),
+        (
+            "The channel is not currently live",
+            "We're processing this video. Check back later.",
+            "This live event has ended.",  # its recording may yet come
+        ),
     ),
     Sentence(
         r"\bDRM\b|rights management",
@@ -153,9 +162,18 @@ SENTENCES = (
         ("Requested format is not available. Use --list-formats for a list of available formats",),
     ),
     Sentence(
-        r"is not a valid URL|file:// URLs|unsupported url|\bis an? (playlist|list of)",
+        r"is not a valid URL|file:// URLs|unsupported url|\bis an? (playlist|list of)|looks truncated",
         Reason.UNSUPPORTED_URL,
-        ("'clip' is not a valid URL", "Unsupported URL: http://127.0.0.1:8000/page.html"),
+        (
+            "'clip' is not a valid URL",
+            "Unsupported URL: http://127.0.0.1:8000/page.html",
+            "Incomplete YouTube ID N_708QY7Ob. URL https://www.youtube.com/watch?v=N_708QY7Ob looks truncated.",
+        ),
+    ),
+    Sentence(
+        r"page needs to be reloaded|an error occurred\. please try again|something went wrong",
+        Reason.SERVER_ERROR,
+        ("The page needs to be reloaded.", "An error occurred. Please try again later."),
     ),
     Sentence(r"timed? ?out", Reason.TIMEOUT, ("Unable to download webpage: The read operation timed out",)),
 )
