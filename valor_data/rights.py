@@ -21,13 +21,24 @@ def refused(rights: Rights, video: Video) -> str | None:
     return None
 
 
+def unanswered(video: Video) -> str | None:
+    """Why the platform's permission for training is not known though it was asked: a fault that may pass,
+    so that a video is not refused for it; None: it answered, or nobody asked."""
+    if video.training is not None or video.training_evidence in (None, STATES_NOTHING):
+        return None
+    return video.training_evidence
+
+
 def objections(signals: tuple[str, ...]) -> list[str]:
     """Those of a host's signals that speak against training (`robots.txt: ai-train=no`)."""
     return [signal for signal in signals if signal.rpartition(": ")[2] in AGAINST]
 
 
+STATES_NOTHING = "videoTrainability: states nothing"
+"""The platform answered, and its answer holds no permission."""
+
 AGAINST = frozenset({
-    "ai-train=no", "train-ai=n", "tdm-reservation=1", "noai", "noimageai", "noml",
+    "ai-train=no", "train-ai=n", "train-genai=n", "tdm-reservation=1", "noai", "noimageai", "noml",
 })  # fmt: skip
 """Preferences against training, as `consent` spells them."""
 

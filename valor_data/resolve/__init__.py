@@ -7,23 +7,25 @@ What it raises becomes a `Reason` through the tables in `reasons`.
 from dataclasses import dataclass
 from typing import Any
 
-import deno  # type: ignore[import-untyped]
 from yt_dlp import YoutubeDL
 from yt_dlp.utils import YoutubeDLError
-from yt_dlp.utils._jsruntime import DenoJsRuntime
 from yt_dlp.version import __version__
 
 from valor_data.errors import ItemError, Reason, RetryableError
 from valor_data.recipe import Access, Fetch
+from valor_data.resolve import dash
 from valor_data.resolve.access import access_settings
 from valor_data.resolve.formats import Choice, Stream, choose
-from valor_data.resolve.reasons import error_of, words_of
+from valor_data.resolve.reasons import error_of, explained, words_of
+from valor_data.resolve.youtube import deno_path, has_token_provider, javascript_runtime, solver_versions
 
-__all__ = ["VERSION", "Choice", "Resolved", "Resolver", "Stream", "choose", "javascript_runtime"]
+__all__ = [
+    "VERSION", "Choice", "Resolved", "Resolver", "Stream", "choose", "has_token_provider",
+    "javascript_runtime", "solver_versions",
+]  # fmt: skip
 
 VERSION = f"yt-dlp@{__version__}"
 _TIMEOUT_S = 20
-_LONGEST = 800
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,8 @@ class Resolver:
     versions = VERSION
 
     def __init__(self, fetch: Fetch, access: Access) -> None:
+        """Raises UserError, naming the key, for access that is missing or not readable."""
+        dash.install()
         self._fetch = fetch
         self._log = _Log()
         self._ydl = YoutubeDL(_settings(self._log, access), auto_init="no_verbose_header")
@@ -68,7 +72,7 @@ class Resolver:
         try:
             info = self._ydl.extract_info(url, download=False)
         except YoutubeDLError as error:
-            raise self._explained(error_of(error)) from error
+            raise explained(error_of(error), self._log.lines) from error
         if not info:
             raise RetryableError(Reason.UNKNOWN, self._log.last or "yt-dlp found nothing")
         if info.get("_type", "video") != "video":
@@ -82,7 +86,7 @@ class Resolver:
         try:
             choice = choose(info.get("formats") or [info], self._fetch, self._cookies)
         except (ItemError, RetryableError) as error:
-            raise self._explained(error) from error
+            raise explained(error, self._log.lines) from error
         duration, licence = info.get("duration"), info.get("license")
         return Resolved(
             webpage_url=info.get("webpage_url") or url,
@@ -103,31 +107,6 @@ class Resolver:
         """The Cookie header that belongs to an address."""
         found = self._ydl.cookiejar.get_cookie_header(url)
         return str(found) if found else None
-
-    def _explained(self, error: ItemError | RetryableError) -> ItemError | RetryableError:
-        """The error with what yt-dlp warned of before, where it does not explain itself."""
-        if error.reason is not Reason.UNKNOWN or not self._log.lines:
-            return error
-        warned = [
-            words
-            for line in self._log.lines
-            if (words := words_of(line)) not in error.message and "Falling back on generic" not in words
-        ]
-        told = "; ".join([error.message, *dict.fromkeys(warned)])[:_LONGEST]
-        return RetryableError(error.reason, told, error.retry_after_s)
-
-
-def javascript_runtime() -> str | None:
-    """`<path> <version>` of the JavaScript runtime that YouTube needs; None without a usable one."""
-    info = DenoJsRuntime(path=_deno_path()).info
-    return f"{info.path} {info.version}" if info and info.supported else None
-
-
-def _deno_path() -> str | None:
-    try:
-        return str(deno.find_deno_bin())
-    except FileNotFoundError:
-        return None  # then yt-dlp looks on PATH
 
 
 class _Log:
@@ -170,6 +149,6 @@ def _settings(log: _Log, access: Access) -> dict[str, Any]:
         "geo_bypass": False,  # a made-up X-Forwarded-For is no honest request
         "format": lambda context: iter(context["formats"][-1:]),  # `choose` does it
         "allow_unplayable_formats": False,
-        "js_runtimes": {"deno": {"path": _deno_path()}},
+        "js_runtimes": {"deno": {"path": deno_path()}},
         **access_settings(access),
     }

@@ -1,8 +1,14 @@
-"""Who asks, as yt-dlp's options: cookies, proxy, YouTube's clients and tokens."""
+"""Who asks, as yt-dlp's options: cookies, proxy, YouTube's clients and tokens.
 
+All of it is checked here, since yt-dlp would only warn, and some of its warnings repeat a secret.
+"""
+
+import difflib
 import http.cookiejar
 import io
+import ipaddress
 import os
+import re
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -11,7 +17,9 @@ from yt_dlp.cookies import YoutubeDLCookieJar
 
 from valor_data.errors import UserError
 from valor_data.recipe import Access
+from valor_data.resolve.youtube import has_token_provider, player_clients
 
+_HEAD = "# Netscape HTTP Cookie File\n"
 _PROXIES = ("http", "https", "socks4", "socks4a", "socks5", "socks5h")
 
 
@@ -23,41 +31,87 @@ def access_settings(access: Access) -> dict[str, Any]:
     if access.proxy:
         settings["proxy"] = _proxy(access.proxy)
     if access.source_address:
-        settings["source_address"] = access.source_address
+        settings["source_address"] = _address(access.source_address)
     if access.sleep_requests_s:
         settings["sleep_interval_requests"] = access.sleep_requests_s
     youtube: dict[str, list[str]] = {}
     if access.player_clients:
-        youtube["player_client"] = list(access.player_clients)
+        youtube["player_client"] = [_client(name) for name in access.player_clients]
     if access.po_token_env:
-        youtube["po_token"] = _variable("po_token_env", access.po_token_env).split(",")
+        youtube["po_token"] = _tokens(access.po_token_env)
     if youtube:
         settings["extractor_args"] = {"youtube": youtube}
     if access.pot_provider:
+        if not has_token_provider():
+            raise UserError(
+                "access.pot_provider needs yt-dlp's plug-in: pip install bgutil-ytdlp-pot-provider"
+            )
         provider = {"youtubepot-bgutilhttp": {"base_url": [access.pot_provider]}}
         settings["extractor_args"] = settings.get("extractor_args", {}) | provider
     return settings
 
 
-def _cookies(path: str) -> Any:
+def _cookies(path: str) -> io.StringIO:
     """The cookies of a file as an open stream of their text: yt-dlp writes back to a path, and a
     person's file must stay as it is."""
-    jar = YoutubeDLCookieJar(path)
     try:
-        jar.load(ignore_discard=True, ignore_expires=True)
-        return io.StringIO(Path(path).read_text(encoding="utf-8"))
+        text = Path(path).read_text(encoding="utf-8-sig")
+        lines = [f"{line}\n" for line in text.split("\n") if _is_cookie(line)]
+        cookies = "".join([_HEAD, *lines])
+        YoutubeDLCookieJar(io.StringIO(cookies)).load(ignore_discard=True, ignore_expires=True)
     except FileNotFoundError:
         raise UserError(f"access.cookies: {path}: no such file; export cookies.txt from a browser") from None
-    except (http.cookiejar.LoadError, OSError, UnicodeDecodeError, ValueError):
+    except (http.cookiejar.LoadError, OSError, ValueError):
+        lines = []
+    if not lines:
         raise UserError(
             f"access.cookies: {path} is no cookies.txt in Netscape format; export it anew from a browser"
+        )
+    return io.StringIO(cookies)
+
+
+def _is_cookie(line: str) -> bool:
+    """Whether a line holds a cookie. What holds none is left out, lest yt-dlp print it."""
+    fields = line.split("\t")
+    comment = line.startswith("#") and not line.startswith("#HttpOnly_")
+    return len(fields) == 7 and not comment and re.fullmatch(r"(\d+(\.\d+)?)?", fields[4]) is not None
+
+
+def _client(name: str) -> str:
+    known = player_clients()
+    if name.removeprefix("-") not in known:
+        near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+        mend = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(sorted(known))}"
+        raise UserError(f"access.player_clients: yt-dlp knows no client {name!r}; {mend}")
+    return name
+
+
+def _tokens(variable: str) -> list[str]:
+    tokens = [token.strip() for token in _variable("po_token_env", variable).split(",")]
+    if not all(re.fullmatch(r"\w+(\.\w+)?\+[\w%=-]+", token) for token in tokens):
+        raise UserError(
+            f"access.po_token_env: {variable} does not hold CLIENT.CONTEXT+TOKEN, several of them with commas"
+        )
+    return tokens
+
+
+def _address(given: str) -> str:
+    try:
+        return str(ipaddress.ip_address(given))
+    except ValueError:
+        raise UserError(
+            f"access.source_address: {given!r} is no IP address; give one of this machine"
         ) from None
 
 
 def _proxy(given: str) -> str:
     proxy = _variable("proxy", given.removeprefix("env:")) if given.startswith("env:") else given
-    parts = urlsplit(proxy)
-    if parts.scheme not in _PROXIES or not parts.hostname:
+    try:
+        parts = urlsplit(proxy)
+        fits = parts.scheme in _PROXIES and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        fits = False
+    if not fits:
         raise UserError("access.proxy is no http://host:port or socks5://host:port")
     if parts.password and proxy == given:
         raise UserError("access.proxy holds a password; put the address in a variable and write env:NAME")

@@ -1,7 +1,9 @@
 """Is this machine fit? Each check says what it found and, where it fails, the one-line mend."""
 
 import importlib.util
+import re
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 from typing import NamedTuple
@@ -12,6 +14,8 @@ from valor_data.media import ffmpeg
 from valor_data.store import Store
 
 _LEAST_FREE_GB = 10
+_LEAST_FFMPEG = (8, 1)
+"""The first that can bound what it asks of a server at once."""
 
 
 class Check(NamedTuple):
@@ -27,7 +31,8 @@ class Check(NamedTuple):
 def examine(workspace: str) -> list[Check]:
     """Every check, in the order of the chain; none of them reaches the network but an object store."""
     return [
-        _python(), _ffmpeg(), _ytdlp(), _javascript(), _workspace(workspace), _disk(workspace),
+        _python(), _ffmpeg(), _ytdlp(), _javascript(), _solver(), _tokens(), _workspace(workspace),
+        _disk(workspace),
         _extra("object stores", "s3fs", "s3"),
         _extra("annotation", "label_studio_sdk", "annotate"),
         _gpu(),
@@ -39,11 +44,15 @@ def _python() -> Check:
 
 
 def _ffmpeg() -> Check:
-    mend = "pip install --force-reinstall imageio-ffmpeg"
+    mend = "pip install --force-reinstall imageio-ffmpeg, with IMAGEIO_FFMPEG_EXE not set"
     try:
-        return Check("ffmpeg", "ok", ffmpeg.tool_versions())
-    except (ValorDataError, OSError, RuntimeError) as error:
+        found = ffmpeg.tool_versions()
+    except (ValorDataError, OSError, RuntimeError, subprocess.SubprocessError) as error:
         return Check("ffmpeg", "missing", str(error), mend)
+    told = re.match(r"ffmpeg@n?(\d+)\.(\d+)", found)  # builds of a day have no number
+    if told and (int(told[1]), int(told[2])) < _LEAST_FFMPEG:
+        return Check("ffmpeg", "missing", f"{found}; at least 8.1 is needed", mend)
+    return Check("ffmpeg", "ok", found)
 
 
 def _ytdlp() -> Check:
@@ -54,7 +63,25 @@ def _javascript() -> Check:
     found = resolve.javascript_runtime()
     if found:
         return Check("javascript", "ok", found)
-    return Check("javascript", "missing", "YouTube needs a runtime", "pip install deno")
+    return Check("javascript", "missing", "YouTube needs a runtime", "pip install --force-reinstall deno")
+
+
+def _solver() -> Check:
+    found, wanted = resolve.solver_versions()
+    pair = ".".join(wanted.split(".")[:2])
+    mend = f"pip install 'yt-dlp-ejs=={pair}.*'"
+    if found is None:
+        return Check("yt-dlp-ejs", "missing", "YouTube's challenges need its scripts", mend)
+    if found.split(".")[:2] != wanted.split(".")[:2]:
+        return Check("yt-dlp-ejs", "missing", f"{found}; this yt-dlp wants {pair}", mend)
+    return Check("yt-dlp-ejs", "ok", found)
+
+
+def _tokens() -> Check:
+    if resolve.has_token_provider():
+        return Check("PO tokens", "ok", "bgutil-ytdlp-pot-provider; name its server in access.pot_provider")
+    mend = "pip install bgutil-ytdlp-pot-provider, where YouTube asks for a PO token"
+    return Check("PO tokens", "optional", "no plug-in that fetches them", mend)
 
 
 def _workspace(root: str) -> Check:

@@ -230,11 +230,15 @@ class Fetcher:
             made_by=resolved.made_by,
         )
 
-    def _refusal(self, video: Video) -> ItemError | None:
-        """The error of a video that its owner, or the recipe's policy on rights, keeps out."""
+    def _refusal(self, video: Video) -> ItemError | RetryableError | None:
+        """The error of a video that its owner, or the recipe's policy on rights, keeps out; one that may
+        pass where the recipe wants an answer that nobody could give just now."""
         if video.channel_id in self._closed_channels:
             return ItemError(Reason.OPTED_OUT, f"its channel {video.channel_id} has opted out")
-        why = rights.refused(self._recipe.rights, video)
+        policy = self._recipe.rights
+        if policy.training == "require" and (unanswered := rights.unanswered(video)):
+            return RetryableError(Reason.SERVER_ERROR, unanswered)
+        why = rights.refused(policy, video)
         return ItemError(Reason.NOT_PERMITTED, why) if why else None
 
 
