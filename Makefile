@@ -1,6 +1,7 @@
 # Each target sets up .venv by itself; the only needs are Python >= 3.11 and make.
 PYTHON ?= python3
 MEDIA ?=
+JOBS ?= 2
 VENV := .venv
 BIN := $(VENV)/bin
 CONSTRAINTS := constraints.txt
@@ -31,8 +32,9 @@ $(VENV)/.ready-dev: pyproject.toml $(CONSTRAINTS) | $(BIN)/python
 demo: $(VENV)/.ready  ## the whole chain on rendered footage; MEDIA=<folder> takes your own videos
 	$(BIN)/python -m valor_data.demo $(if $(MEDIA),--media '$(MEDIA)')
 
-test: $(VENV)/.ready-dev  ## all tests
-	$(BIN)/python -m pytest
+test: $(VENV)/.ready-dev  ## all tests, JOBS=2 at a time, the slow ones first
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup --no-loadscope-reorder \
+	  tests/e2e tests/ratchets tests/doors tests/unit
 
 check: lint types  ## everything that reads the code and changes nothing
 

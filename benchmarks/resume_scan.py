@@ -20,6 +20,7 @@ import duckdb
 import pyarrow as pa
 
 from valor_data import layout
+from valor_data.recipe import Retry, check_reasons
 from valor_data.tables import Tables
 
 STAGE = "fetch/exact-12345678"
@@ -82,7 +83,7 @@ def measure(what: str, root: str) -> dict[str, float]:
             duckdb.execute("SELECT count(*) FROM read_parquet(?)", [files]).fetchall()
         found, handed = time.perf_counter(), 0
     else:
-        count, videos = Tables.open(root).unfetched(STAGE)
+        count, videos = Tables.open(root).unfetched(STAGE, check_reasons(Retry().again))
         first = next(videos, [])
         found = time.perf_counter()
         handed = len(first) + sum(len(clips) for clips in videos)

@@ -104,6 +104,17 @@ CREATE VIEW releases_rows AS SELECT * FROM (
 CREATE VIEW releases AS FROM releases_rows
 QUALIFY row_number() OVER (PARTITION BY name, version ORDER BY made_at_us DESC) = 1;
 
+-- Videos that somebody wants left out: by their own ids, or because their channel opted out. A video that
+-- was ever seen in the channel counts, whatever the platform says since.
+CREATE VIEW opted_out_videos AS
+SELECT value AS video_id, NULL::VARCHAR AS channel_id FROM opt_outs_rows WHERE scope = 'video'
+UNION
+SELECT video_id, channel_id FROM videos_rows
+WHERE channel_id IN (SELECT value FROM opt_outs_rows WHERE scope = 'channel');
+
+CREATE VIEW opted_out_clips AS
+SELECT DISTINCT clip_id FROM clips_rows SEMI JOIN opted_out_videos USING (video_id);
+
 -- Views over the tables' views. A macro is a view that takes parameters.
 
 -- `audio@12` -> 12.
@@ -149,7 +160,7 @@ FROM captions_accepted(1, 0);
 -- The funnel of one profile and one set of rules, in one row.
 CREATE MACRO funnel_of(of_profile, of_rules, checkers, max_rejects) AS TABLE
 WITH
-own_media AS (FROM media WHERE profile = of_profile),
+own_media AS (FROM media ANTI JOIN opted_out_clips USING (clip_id) WHERE profile = of_profile),
 own_fetches AS (FROM outcomes WHERE stage = 'fetch/' || of_profile),
 own_measures AS (
     SELECT DISTINCT a.clip_id FROM audio_measures AS a
@@ -187,6 +198,7 @@ SEMI JOIN (
     SELECT a.clip_id FROM audio_measures AS a
     JOIN media AS m ON m.clip_id = a.clip_id AND m.sha256 = a.media_sha256 AND m.profile = of_profile
 ) AS seen USING (clip_id)
+ANTI JOIN opted_out_clips USING (clip_id)  -- the ledger tells of them
 WHERE rules_digest = of_rules AND NOT kept
 GROUP BY reason;
 

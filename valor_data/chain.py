@@ -21,10 +21,13 @@ from valor_data.politeness import Hosts, Stopped
 from valor_data.recipe import ListSpec, Recipe, check_reasons
 from valor_data.records import OptOut, Report
 from valor_data.runner import Stage, Tally, run_stage
+from valor_data.stages import availability as publishing
 from valor_data.stages import decide as deciding
 from valor_data.stages import doctor as examining
+from valor_data.stages import estimate as estimating
 from valor_data.stages import fetch as fetching
 from valor_data.stages import importing, listing, measure
+from valor_data.stages import optout as opting_out
 from valor_data.stages import release as releasing
 from valor_data.stages import shard as sharding
 from valor_data.store import Store
@@ -39,7 +42,7 @@ class Options(NamedTuple):
     """Folder or fsspec URL; else the recipe's."""
     workers: int | None = None
     """Worker processes; None: one per core."""
-    engine: Literal["local", "inline"] = "local"
+    engine: Literal["local", "inline", "ray"] = "local"
     limit: int | None = None
     """At most so many clips in this run."""
     dry_run: bool = False
@@ -73,6 +76,7 @@ class _Notes:
         self.counts: dict[str, int] = {}
         self.reasons: Counter[str] = Counter()
         self.outputs: list[str] = []
+        self.plan: tuple[str, ...] = ()
         self.warnings: list[str] = []
 
     def tally(self, tally: Tally, max_fault_share: float, standing: int) -> None:
@@ -100,6 +104,7 @@ class _Notes:
             reasons=dict(self.reasons.most_common()),
             seconds=round(time.monotonic() - self.started, 3),
             outputs=tuple(self.outputs),
+            plan=self.plan,
             warnings=tuple(self.warnings),
         )
 
@@ -240,8 +245,10 @@ def sql(query: str, workspace: str) -> pa.Table:
 def shard(recipe: Recipe, options: Options = DEFAULTS) -> Report:
     """Kept, captioned and split clips to a release."""
     with _writing("shard", recipe, options) as (workspace, notes):
+        opting_out.load(workspace)
         made = sharding.write_release(workspace, progress=options.progress)
         notes.counts |= made.counts
+        notes.reasons.update(made.reasons)
         notes.outputs.append(made.prefix)
         notes.warnings += made.warnings
     return notes.report()
@@ -279,30 +286,45 @@ def run(recipe: Recipe, options: Options = DEFAULTS) -> Report:
     return notes.report()
 
 
-def status(recipe: Recipe, options: Options = DEFAULTS) -> Report:
-    """The funnel so far, with reasons."""
+def status(recipe: Recipe, options: Options = DEFAULTS, *, availability: str | None = None) -> Report:
+    """The funnel so far, with reasons; with `availability`, a folder or URL, also the manifest of what is
+    there, to publish."""
     notes = _Notes("status", _root(recipe, options))
     with _reading(recipe, options) as workspace:
         _funnel(workspace, notes)
+        if availability is not None:
+            published = publishing.publish(workspace, availability)
+            notes.counts |= published.counts
+            notes.outputs += published.outputs
     return notes.report()
 
 
-def _plan(command: str, recipe: Recipe, options: Options) -> Report:
-    """What a command would do: counts, and no write anywhere in the workspace."""
+def _plan(command: str, recipe: Recipe, options: Options, again: frozenset[Reason] | None = None) -> Report:
+    """What a command would do: counts, and no write anywhere in the workspace. The lists are read, and the
+    work is asked for, as in earnest, but over a copy of the tables that say what is done."""
     notes = _Notes(command, _root(recipe, options))
+    tables = Tables.open(notes.workspace)
+    if again is None:
+        again = check_reasons(recipe.retry.again)
     with tempfile.TemporaryDirectory(prefix="valor-data-plan-") as scratch:
+        tables.copy_to(scratch, ("clips", "lists", "outcomes", "videos", "opt_outs"))
         with Workspace.open(recipe, scratch, write=True) as trial:
             _list(trial, notes)
-            listed = trial.tables.count("clips")
-        notes.counts["listed"] = listed
-        notes.counts["to_fetch"] = listed
-    tables = Tables.open(notes.workspace)
+            opting_out.load(trial)
+            notes.counts["listed"] = trial.tables.count("clips")
+            to_fetch, work = trial.tables.work_by_host(f"fetch/{recipe.profile}", again, options.limit)
+    notes.counts["to_fetch"] = to_fetch
     if tables.count("clips"):
         funnel, _ = tables.funnel(recipe.profile, recipe.rules_digest)
-        notes.counts["to_fetch"] = max(0, listed - funnel["fetched"] - funnel["unavailable"])
         notes.counts["to_measure"] = funnel["fetched"] - funnel["measured"]
-    if options.limit is not None:
-        notes.counts["to_fetch"] = min(notes.counts["to_fetch"], options.limit)
+    if command != "filter":
+        planned = estimating.estimate(recipe, work, tables.sizes(recipe.profile))
+        notes.plan = planned.lines
+        notes.counts |= {
+            "videos": planned.videos,
+            "bytes_to_read": planned.bytes_to_read,
+            "bytes_to_keep": planned.bytes_to_keep,
+        }
     return notes.report()
 
 

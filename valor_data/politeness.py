@@ -27,7 +27,7 @@ def site(url: str) -> str:
     given. Empty for what is no address."""
     try:
         parts = urlsplit(url)
-        name, port = (parts.hostname or "").lower(), parts.port
+        name, port = (parts.hostname or "").lower().rstrip("."), parts.port
     except ValueError:
         return ""
     if any(name == one or name.endswith(f".{one}") for one in _YOUTUBE):
@@ -67,6 +67,8 @@ class _State:
     active: int = 0
     blocks: int = 0
     """Requests to slow down since the last success."""
+    slowed_at: float = -math.inf
+    """When the last of them was heard."""
     walled: int = 0
     """Refusals without a word of why, since the last success."""
     stopped: Stopped | None = None
@@ -110,13 +112,17 @@ class Hosts:
         """A video of the host has ended, however."""
         self._state(host, now).active -= 1
 
-    def heard(self, host: str, error: ItemError | RetryableError | None, now: float) -> None:
-        """How a clip of the host ended; None: well."""
+    def heard(self, host: str, error: ItemError | RetryableError | None, begun: float, now: float) -> None:
+        """How a visit that began at `begun` went; None: well. What was under way when the host asked to
+        slow down says nothing new about that."""
         state = self._state(host, now)
+        news = begun > state.slowed_at
         if error is None:
-            state.blocks = state.walled = 0
+            state.walled = 0
+            if news:
+                state.blocks = 0
         elif error.reason.kind is Kind.HOST:
-            self._blocked(state, error, now)
+            self._blocked(state, error, now, news)
         elif error.retry_after_s:
             state.cool_until = max(
                 state.cool_until, now + min(error.retry_after_s, state.policy.most_cool_down_s)
@@ -133,17 +139,20 @@ class Hosts:
         state = self._states.get(host)
         return state.stopped if state else None
 
-    def _blocked(self, state: _State, error: ItemError | RetryableError, now: float) -> None:
-        if now < state.cool_until:
-            return  # it was on its way when the host said so first
-        asked_s = error.retry_after_s
-        rest_s = asked_s if asked_s is not None else state.policy.cool_down_s * 2**state.blocks
-        state.blocks += 1
-        too_long = asked_s is not None and asked_s > state.policy.most_cool_down_s
-        if error.reason is Reason.BOT_CHECK or too_long or state.blocks >= state.policy.blocks:
+    def _blocked(self, state: _State, error: ItemError | RetryableError, now: float, news: bool) -> None:
+        asked_s = error.retry_after_s or 0.0  # "after 0 s" comes of a clock that is wrong
+        final = error.reason is Reason.BOT_CHECK or asked_s > state.policy.most_cool_down_s
+        if news:
+            state.slowed_at = now
+            doubled_s = state.policy.cool_down_s * 2.0**state.blocks
+            rest_s = asked_s or min(doubled_s, state.policy.most_cool_down_s)
+            state.blocks += 1
+            final = final or state.blocks >= state.policy.blocks
+        else:
+            rest_s = asked_s
+        state.cool_until = max(state.cool_until, now + rest_s)
+        if final:
             self._block(state, error, now)
-            rest_s = max(rest_s, state.policy.most_cool_down_s)
-        state.cool_until = now + rest_s
 
     def _block(self, state: _State, error: ItemError | RetryableError, now: float) -> None:
         if state.policy.on_block == "stop":

@@ -383,5 +383,7 @@ class Report(BaseModel):
     seconds: float = 0.0
     outputs: tuple[str, ...] = ()
     """What was written, as keys of the workspace or paths."""
+    plan: tuple[str, ...] = ()
+    """What a dry run foresees beside its counts, a line each: bytes, and hours by host."""
     warnings: tuple[str, ...] = ()
     """What a person should look at; the command went on all the same."""

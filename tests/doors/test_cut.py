@@ -16,6 +16,7 @@ import psutil
 import pytest
 
 from tests.fakes import footage
+from tests.fakes.exactness import assert_exact
 from tests.fakes.media_server import Fault, MediaServer
 from tests.fakes.remote import cut_remote
 from valor_data import recipe
@@ -85,26 +86,6 @@ def _clean(tmp_path: Path, ranged: MediaServer) -> Iterator[None]:
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith("cut-")] == []
 
 
-def assert_exact(
-    clip: Path, start_ms: int, end_ms: int, fps: Fraction | int = 25, skew_s: float = 0.02
-) -> footage.Planted:
-    """The planted signals say that the clip is the asked span, in sync."""
-    start_s, length_s, frame_s = start_ms / 1000, (end_ms - start_ms) / 1000, float(1 / Fraction(fps))
-    seen = footage.read(clip, SECONDS)
-    assert seen.sound_start_s is not None
-    times, numbers = zip(*seen.frames, strict=True)
-    assert times[0] == 0
-    assert list(numbers) == list(range(numbers[0], numbers[0] + len(numbers))), "no frame lost or doubled"
-    assert abs(numbers[0] * frame_s - start_s) <= frame_s + 1e-9, "first frame within one frame"
-    assert abs(probe(clip).duration_ms / 1000 - length_s) <= frame_s + 1e-3, "duration within one frame"
-    # From the second frame on picture and sound stand where they stood in the source.
-    picture_start_s = numbers[-1] * frame_s - times[-1]
-    assert abs(picture_start_s - seen.sound_start_s) < skew_s, "in sync"
-    assert abs(picture_start_s - start_s) <= frame_s + 1e-9
-    assert abs(seen.sound_start_s - start_s) <= frame_s
-    return seen
-
-
 NAMES = (
     "fast.mp4", "last.mp4", "a.mkv", "offset.mkv", "a.webm", "a.ts", "a.flv", "a.mov", "a.avi", "mp3.avi",
     "a.mpg", "frag.mp4", "sidx.mp4", "hls.m3u8", "fmp4.m3u8",
@@ -118,7 +99,7 @@ def test_a_cut_is_exact(name: str, start_ms: int, ranged: MediaServer, tmp_path:
     done = cut_remote(ranged.url(name), start_ms, start_ms + 3000, EXACT, out, LIMIT)
     # An AVI whose mp3 is delayed begins with an empty frame.
     if (name, start_ms) != ("mp3.avi", 0):
-        assert_exact(out, start_ms, start_ms + 3000)
+        assert_exact(out, start_ms, start_ms + 3000, SECONDS)
     assert abs(done.start_error_ms) <= 40
     seen = probe(out)
     assert (seen.first_frame_ms, seen.first_audio_ms) == (0, 0)
@@ -128,14 +109,14 @@ def test_a_cut_is_exact(name: str, start_ms: int, ranged: MediaServer, tmp_path:
 def test_a_cut_is_exact_without_ranges(name: str, rangeless: MediaServer, tmp_path: Path) -> None:
     out = tmp_path / "clip.mp4"
     cut_remote(rangeless.url(name), START_MS, END_MS, EXACT, out, LIMIT)
-    assert_exact(out, START_MS, END_MS)
+    assert_exact(out, START_MS, END_MS, SECONDS)
 
 
 @pytest.mark.parametrize("name", ["fast.mp4", "a.mkv", "a.webm", "a.ts", "hls.m3u8", "plain.mp4"])
 def test_a_start_on_a_keyframe(name: str, ranged: MediaServer, tmp_path: Path) -> None:
     out = tmp_path / "clip.mp4"
     done = cut_remote(ranged.url(name), 12_000, 15_000, EXACT, out, LIMIT)
-    seen = assert_exact(out, 12_000, 15_000)
+    seen = assert_exact(out, 12_000, 15_000, SECONDS)
     assert seen.frames[0] == (0, 300)
     assert done.start_error_ms < 1
     assert probe(out).first_audio_ms == 0
@@ -144,7 +125,7 @@ def test_a_start_on_a_keyframe(name: str, ranged: MediaServer, tmp_path: Path) -
 def test_moov_at_the_end_without_ranges_from_the_start(rangeless: MediaServer, tmp_path: Path) -> None:
     out = tmp_path / "clip.mp4"
     cut_remote(rangeless.url("last.mp4"), 0, 3000, EXACT, out, LIMIT)
-    assert_exact(out, 0, 3000)
+    assert_exact(out, 0, 3000, SECONDS)
 
 
 @pytest.mark.parametrize(
@@ -157,7 +138,7 @@ def test_picture_and_sound_from_two_addresses(
 ) -> None:
     out = tmp_path / "clip.mp4"
     cut_remote([Remote(ranged.url(picture)), Remote(ranged.url(sound))], START_MS, END_MS, EXACT, out, LIMIT)
-    assert_exact(out, START_MS, END_MS)
+    assert_exact(out, START_MS, END_MS, SECONDS)
 
 
 def test_a_broadcast_frame_rate(tmp_path: Path, media: Path) -> None:
@@ -165,7 +146,7 @@ def test_a_broadcast_frame_rate(tmp_path: Path, media: Path) -> None:
     source = footage.make(media / "ntsc.mp4", SECONDS, fps=fps)
     out = tmp_path / "clip.mp4"
     cut(Source(str(source)), START_MS, END_MS, EXACT, out, LIMIT)
-    assert_exact(out, START_MS, END_MS, fps)
+    assert_exact(out, START_MS, END_MS, SECONDS, fps)
 
 
 @pytest.mark.parametrize("name", ["a.ts", "frag.mp4", "a.mkv"])
@@ -179,7 +160,7 @@ def test_keyframes_further_apart_than_the_second_try_reaches(name: str, media: P
     with MediaServer(folder) as server:
         out = tmp_path / "clip.mp4"
         cut_remote(server.url(name), 21_230, 23_230, EXACT, out, LIMIT)
-    assert_exact(out, 21_230, 23_230)
+    assert_exact(out, 21_230, 23_230, SECONDS)
 
 
 def test_the_same_span_gives_the_same_bytes(ranged: MediaServer, tmp_path: Path) -> None:
@@ -457,7 +438,7 @@ def test_nobody_listens(tmp_path: Path) -> None:
 def test_a_body_that_breaks_off_is_read_on(ranged: MediaServer, tmp_path: Path) -> None:
     ranged.faults["fast.mp4"] = Fault(truncate=150_000, times=4)
     cut_remote(ranged.url("fast.mp4"), START_MS, END_MS, EXACT, tmp_path / "clip.mp4", LIMIT)
-    assert_exact(tmp_path / "clip.mp4", START_MS, END_MS)
+    assert_exact(tmp_path / "clip.mp4", START_MS, END_MS, SECONDS)
 
 
 @pytest.mark.parametrize("name", ["fast.mp4", "last.mp4", "a.mkv", "a.ts", "a.webm"])

@@ -107,6 +107,14 @@ def test_the_time_limit_counts_from_the_start_of_the_task(tmp_path: Path) -> Non
     assert _run(stage, MemoryWorkspace(), workers=1).ok == 6
 
 
+def test_a_call_that_waits_for_a_worker_costs_no_work(tmp_path: Path) -> None:
+    """The clips of a call that failed are due at once; while the one worker is busy the parent sleeps."""
+    group = [Piece("a_0_9", ("raise", "ok:2")), Piece("b_0_9")]
+    before = time.process_time()
+    assert _run(_stage(tmp_path, group), MemoryWorkspace(), workers=1).ok == 2
+    assert time.process_time() - before < 0.5
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_workers_killed_at_any_moment_lose_nothing(tmp_path: Path, seed: int) -> None:
     killer = subprocess.Popen([sys.executable, "-c", _KILLER, str(tmp_path), str(seed)])

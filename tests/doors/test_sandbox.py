@@ -10,8 +10,8 @@ from valor_data.records import TABLES
 from valor_data.tables import Tables
 
 HAND_WRITTEN = (
-    "newest_media", "newest_fetches", "newest_verdicts", "current_audio", "releasable_captions", "funnel",
-    "reasons", "catalog",
+    "opted_out_videos", "opted_out_clips", "newest_media", "newest_fetches", "newest_verdicts",
+    "current_audio", "releasable_captions", "funnel", "reasons", "catalog",
 )  # fmt: skip
 VIEWS = (*TABLES, *(f"{table}_rows" for table in TABLES), *HAND_WRITTEN)
 

@@ -150,7 +150,7 @@ def test_a_reader_whose_parts_vanish_lists_again(root: str, monkeypatch: pytest.
         lambda: list(reader.rows(Clip)),
         lambda: reader.count("clips"),
         lambda: reader.sql(HISTORY).to_pylist(),
-        lambda: reader.unfetched(rows.FETCH)[0],
+        lambda: reader.unfetched(rows.FETCH, frozenset())[0],
     ):
         with monkeypatch.context() as patch:
             pending = [True]

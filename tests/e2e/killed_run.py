@@ -10,6 +10,7 @@ import json
 import os
 import signal
 import sys
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -47,6 +48,9 @@ def _forked(recipe_path: str, workspace: str, arm: Callable[[], None]) -> int:
         counts = report.counts
         print(json.dumps({"digest": manifest["content_sha256"], "ok": report.ok, **counts}), flush=True)
         os._exit(0 if report.ok else 1)
+    except BaseException:
+        traceback.print_exc()
+        raise
     finally:
         os._exit(2)
 

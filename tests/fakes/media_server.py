@@ -149,6 +149,8 @@ class MediaServer:
         self.pages: dict[str, str] = {}
         self.platform: dict[str, Lease] = {}
         self.bytes_sent = 0
+        self.cpu_s = 0.0
+        """CPU time of the threads that answered."""
         self.requests: Counter[str] = Counter()
         self.headers: list[tuple[str, dict[str, str]]] = []
         """(path, request headers) of each request, in order."""
@@ -172,9 +174,9 @@ class MediaServer:
         return f"http://127.0.0.1:{self._http.server_address[1]}/{quote(path)}"
 
     def reset_counts(self) -> None:
-        """Zero for bytes, requests and seen headers."""
+        """Zero for bytes, CPU, requests and seen headers."""
         with self.lock:
-            self.bytes_sent = 0
+            self.bytes_sent, self.cpu_s = 0, 0.0
             self.requests.clear()
             self.headers.clear()
 
@@ -203,8 +205,11 @@ def _handler_of(server: MediaServer) -> type[BaseHTTPRequestHandler]:
             super().end_headers()
 
         def handle(self) -> None:
+            begun = time.thread_time()
             with contextlib.suppress(ConnectionError, TimeoutError):
                 super().handle()
+            with server.lock:
+                server.cpu_s += time.thread_time() - begun
 
         def do_HEAD(self) -> None:
             self._answer(body=False)

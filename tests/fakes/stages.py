@@ -108,6 +108,8 @@ class SplittingStage(ScriptedStage):
 
 
 def _act(act: str, clip_id: str, folder: str) -> Done[Any] | None:
+    if act.startswith("block "):
+        return Done(clip_id, error=RetryableError(Reason.BOT_CHECK, act.removeprefix("block ")))
     match act.split(":"):
         case ["ok"]:
             return Done(clip_id, value=clip_id)
@@ -132,6 +134,8 @@ def _act(act: str, clip_id: str, folder: str) -> Done[Any] | None:
             return Done(clip_id, error=RetryableError(Reason.LIVE, "told to"))
         case ["raise"]:
             raise ValueError(f"unforeseen with {clip_id}")
+        case ["raise-forbidden"]:
+            raise RetryableError(Reason.FORBIDDEN, "the whole video")
         case ["raise-reject"]:
             raise ItemError(Reason.PRIVATE, "the whole video")
         case ["user"]:

@@ -89,21 +89,44 @@ def test_connections_are_counted_over_all_workers() -> None:
 
 def test_a_request_to_slow_down_cools_and_a_success_forgives() -> None:
     hosts = _hosts(cool_down_s=10, blocks=3)
-    hosts.heard("h", _limit(), 0)
-    hosts.heard("h", _limit(), 0.1)  # was on its way already
-    assert hosts.ready_at("h", 1) == 10
-    hosts.heard("h", _limit(), 20)
+    hosts.heard("h", _limit(), begun=0, now=1)
+    assert hosts.ready_at("h", 2) == 11
+    hosts.heard("h", _limit(), begun=20, now=20)
     assert hosts.ready_at("h", 20) == 40
-    hosts.heard("h", None, 41)
-    hosts.heard("h", _limit(7), 50)
+    hosts.heard("h", None, begun=41, now=42)
+    hosts.heard("h", _limit(7), begun=50, now=50)
     assert hosts.ready_at("h", 50) == 57
+    hosts.heard("h", _limit(), begun=60, now=60)
     assert hosts.stopped("h") is None
+
+
+def test_what_was_under_way_when_a_host_asked_to_slow_down_counts_no_second_time() -> None:
+    """However late it comes in, also after the rest is over."""
+    hosts = _hosts(cool_down_s=10, blocks=2)
+    for now in (1.0, 1.0, 5.0, 30.0):
+        hosts.heard("h", _limit(), begun=0.5, now=now)
+    assert hosts.stopped("h") is None
+    assert hosts.ready_at("h", 30) == 30
+    hosts.heard("h", None, begun=0.9, now=31)  # and one that was served before forgives nothing
+    hosts.heard("h", _limit(), begun=32, now=33)
+    assert hosts.stopped("h")
+
+
+@pytest.mark.parametrize("asked_s", [None, 0.0])
+def test_rests_double_up_to_their_most(asked_s: float | None) -> None:
+    """A Retry-After of nothing comes of a clock that is wrong; it is no leave to go on."""
+    hosts = _hosts(cool_down_s=10, most_cool_down_s=35, blocks=9)
+    rests = []
+    for now in (100, 200, 300, 400):
+        hosts.heard("h", _limit(asked_s), begun=now, now=now)
+        rests.append(hosts.ready_at("h", now) - now)
+    assert rests == [10, 20, 35, 35]
 
 
 def test_too_many_requests_to_slow_down_are_a_block() -> None:
     hosts = _hosts(cool_down_s=10, blocks=2)
-    hosts.heard("h", _limit(), 0)
-    hosts.heard("h", _limit(), 11)
+    hosts.heard("h", _limit(), begun=0, now=0)
+    hosts.heard("h", _limit(), begun=11, now=11)
     stopped = hosts.stopped("h")
     assert stopped
     assert (stopped.reason, stopped.message) == (Reason.RATE_LIMITED, "slow down")
@@ -114,24 +137,26 @@ def test_too_many_requests_to_slow_down_are_a_block() -> None:
 def test_a_bot_check_and_a_rest_of_hours_are_blocks_at_once() -> None:
     for error in (RetryableError(Reason.BOT_CHECK, "not a bot?"), _limit(7200)):
         hosts = _hosts()
-        hosts.heard("h", error, 0)
+        hosts.heard("h", error, begun=0, now=0)
         assert hosts.stopped("h")
 
 
 def test_going_on_is_a_persons_decision() -> None:
     hosts = _hosts(on_block="wait", most_cool_down_s=100)
-    hosts.heard("h", RetryableError(Reason.BOT_CHECK, "not a bot?"), 0)
+    hosts.heard("h", RetryableError(Reason.BOT_CHECK, "not a bot?"), begun=0, now=0)
     assert hosts.stopped("h") is None
     assert hosts.ready_at("h", 0) == 100
+    hosts.heard("h", _limit(7200), begun=100, now=100)  # and what the host asks for is honoured
+    assert hosts.ready_at("h", 100) == 7300
 
 
 def test_a_wall_of_refusals_without_a_reason_is_a_block_but_dead_links_are_none() -> None:
     hosts = _hosts()
     for second in range(200):
-        hosts.heard("h", ItemError(Reason.NOT_FOUND, "gone"), second)
+        hosts.heard("h", ItemError(Reason.NOT_FOUND, "gone"), second, second)
     assert hosts.stopped("h") is None
     for second in range(200, 230):
-        hosts.heard("h", RetryableError(Reason.FORBIDDEN, "HTTP error 403"), second)
+        hosts.heard("h", RetryableError(Reason.FORBIDDEN, "HTTP error 403"), second, second)
     stopped = hosts.stopped("h")
     assert stopped
     assert stopped.reason is Reason.FORBIDDEN

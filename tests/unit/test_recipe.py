@@ -62,7 +62,11 @@ class TestDigests:
         assert parsed(retry={"transient": 9}).profile == plain.profile
         assert parsed(fetch={"short_side": 100}).profile == plain.profile
         assert parsed(fetch={"crf": 20}).profile != plain.profile
+        copied = parsed(fetch={"profile": "copy"})
+        assert parsed(fetch={"profile": "copy", "crf": 20}).profile == copied.profile != plain.profile
+        assert parsed(fetch={"codecs": ["avc1"]}).profile != plain.profile
         small = parsed(fetch={"profile": "small"})
+        assert parsed(fetch={"profile": "small", "gop": 12}).profile != small.profile
         assert small.profile.startswith("small-")
         assert parsed(fetch={"profile": "small", "short_side": 100}).profile != small.profile
 

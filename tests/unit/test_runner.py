@@ -165,8 +165,12 @@ def test_an_unforeseen_error_is_told_with_type_and_place(tmp_path: Path) -> None
         ("no URL: what? yes", None),
     ],
 )
-def test_secrets_of_urls_stay_out_of_the_ledger(message: str, kept: str | None) -> None:
-    assert run._without_secrets(message) == (kept or message)
+def test_secrets_of_urls_stay_out_of_the_ledger(tmp_path: Path, message: str, kept: str | None) -> None:
+    workspace = MemoryWorkspace()
+    stage = _stage(tmp_path, [Piece("a_0_9", (f"block {message}",))], hosts={"a_0_9": "h"})
+    tally = _run(stage, workspace)
+    assert workspace.ledger["a_0_9"].message == (kept or message)
+    assert tally.stopped["h"].message == (kept or message)
 
 
 def test_a_stage_that_forgets_a_clip_is_told(tmp_path: Path) -> None:
@@ -339,6 +343,23 @@ def test_a_slow_host_does_not_hold_up_another(tmp_path: Path) -> None:
     run_stage(stage, workspace, engine="inline", workers=None, limit=None, progress=False, hosts=pace)
     assert list(workspace.ledger)[-1] == "slow2_0_9"
     assert len(workspace.ledger) == 4
+
+
+def test_a_video_of_many_clips_is_one_visit_to_its_host(tmp_path: Path) -> None:
+    """Forty clips without a word of why are a wall only where they are forty videos."""
+    clips = [Piece(f"v_{i}_99", ("raise-forbidden",)) for i in range(40)]
+    together = _stage(tmp_path, clips, hosts={clip.clip_id: "h" for clip in clips}, attempts=1)
+    assert _run(together, MemoryWorkspace()).stopped == {}
+    (tmp_path / "apart").mkdir()
+    apart = _stage(
+        tmp_path / "apart",
+        *[[clip] for clip in clips],
+        hosts={clip.clip_id: "h" for clip in clips},
+        attempts=1,
+    )
+    tally = _run(apart, MemoryWorkspace())
+    assert tally.stopped["h"].reason is Reason.FORBIDDEN
+    assert (tally.failed, tally.untried["h"]) == (30, 10)
 
 
 def test_a_rest_is_no_time_of_the_task(tmp_path: Path) -> None:

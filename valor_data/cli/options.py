@@ -15,6 +15,7 @@ class EngineName(StrEnum):
 
     LOCAL = "local"
     INLINE = "inline"
+    RAY = "ray"
 
 
 RecipePath = Annotated[
@@ -30,7 +31,10 @@ WorkspaceRoot = Annotated[
     ),
 ]
 Workers = Annotated[int | None, typer.Option("--workers", min=1, help="Worker processes; else one per core.")]
-Engine = Annotated[EngineName, typer.Option("--engine", help="Worker processes here, or this process alone.")]
+Engine = Annotated[
+    EngineName,
+    typer.Option("--engine", help="Worker processes here, this process alone, or a Ray cluster."),
+]
 Limit = Annotated[int | None, typer.Option("--limit", min=1, help="At most so many clips in this run.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the plan and its counts; write nothing.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]

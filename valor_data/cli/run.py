@@ -1,5 +1,7 @@
 """`run` and `status`: the chain as a whole."""
 
+from typing import Annotated
+
 import typer
 
 from valor_data.cli import options, show
@@ -42,12 +44,24 @@ def run(
     show.report(chain.run(loaded, chosen), as_json=as_json)
 
 
-def status(recipe: RecipePath, workspace: WorkspaceRoot = None, as_json: Json = False) -> None:
+def status(
+    recipe: RecipePath,
+    workspace: WorkspaceRoot = None,
+    as_json: Json = False,
+    availability: Annotated[
+        str | None,
+        typer.Option(
+            "--availability",
+            metavar="FOLDER",
+            help="Also write there what of each list is available: Parquet, CSV and a page.",
+        ),
+    ] = None,
+) -> None:
     """Show the funnel so far, with the reasons of every loss.
 
-    Example: valor-data status valor32k.toml
+    Example: valor-data status valor32k.toml --availability published
     """
     from valor_data import chain
 
     loaded, chosen = options.read(recipe, workspace)
-    show.report(chain.status(loaded, chosen), as_json=as_json)
+    show.report(chain.status(loaded, chosen, availability=availability), as_json=as_json)

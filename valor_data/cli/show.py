@@ -35,5 +35,7 @@ def _for_people(report: "Report") -> None:
             print(f"    {name:<20}{count:>4,}")
         if len(ranked) > _MOST_REASONS:
             print(f"    and {len(ranked) - _MOST_REASONS} more: --json lists all")
+    for line in report.plan:
+        print(f"  {line}")
     for output in report.outputs:
         print(f"  wrote {output}")

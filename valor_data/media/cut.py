@@ -30,6 +30,7 @@ _DELAY_FRAMES, _DELAY_US = 4, (150_000, 400_000)
 """A picture that starts up to four frames, or so many microseconds at least and at most, after its
 container's clock was delayed by its coding (B-frames without an edit list, AAC priming): spans count
 from the picture then. More is a true late start."""
+_TICK_US = 1000
 _TORN_US = 5_000
 """How far the clocks of picture and sound may be apart without a new start."""
 _LAND_LATE = ("mpegts", "mpeg")
@@ -86,16 +87,17 @@ class _Opened(NamedTuple):
 
     delays_us: tuple[int, ...]
     """For each input, how much later than asked a span begins, so that it counts from the first picture."""
-    frame_us: float = 0.0
+    spare_us: float = 0.0
+    """A delay of less changes nothing."""
     lands_late: bool = False
     """After a seek its demuxer begins anywhere, not at a keyframe at or ahead of it."""
 
     def asks_again(self, span: Span) -> bool:
-        """Whether a run that knew nothing of this must start over; less than a frame is no reason to."""
+        """Whether a run that knew nothing of this must start over."""
         if self.lands_late and span.way is Way.SEEK:
             return True
         torn_us = max(self.delays_us) - min(self.delays_us)
-        return torn_us > _TORN_US or (max(self.delays_us) > 0 and max(self.delays_us) >= self.frame_us)
+        return torn_us > _TORN_US or (max(self.delays_us) > 0 and max(self.delays_us) >= self.spare_us)
 
 
 class _Seen(NamedTuple):
@@ -173,6 +175,10 @@ class _Job:
             ahead_us = higher[0]
 
     @property
+    def _shifts_us(self) -> tuple[int | None, ...]:
+        return self._source.shifts_us[: len(self._source.urls)]
+
+    @property
     def _least_ahead_us(self) -> int:
         return min(_AHEAD_US, self._start_us) if self._opened and self._opened.lands_late else 0
 
@@ -192,7 +198,7 @@ class _Job:
         """The error, or where the bytes are encrypted that: to a decoder they are noise."""
         if getattr(error, "reason", None) in (Reason.CORRUPT, Reason.UNSUPPORTED_FORMAT):
             for url in self._source.urls:
-                if is_encrypted(graph.address(url), graph.reading(url)):
+                if is_encrypted(graph.address(url), graph.in_process(url)):
                     return ItemError(Reason.DRM, f"the media are encrypted; {error}")
         return error
 
@@ -211,7 +217,7 @@ class _Job:
             if self._opened is None:
                 opened.append(line)
                 if "-> #0:" in line.text:
-                    self._opened = _opened(transcript(opened))
+                    self._opened = _opened(transcript(opened), self._shifts_us)
                     return End(0, in_order=False) if self._opened.asks_again(span) else None
             damaged += line.text.endswith("corrupt decoded frame")
             picture_done |= line.text.startswith("[vf#") and line.text.endswith("All consumers returned EOF")
@@ -242,7 +248,7 @@ class _Job:
     def _span(self, ahead_us: int) -> Span:
         opened = self._opened or _Opened((0,) * len(self._source.urls))
         ahead_us = max(ahead_us, self._least_ahead_us)
-        shifts = self._source.shifts_us[: len(self._source.urls)]
+        shifts = self._shifts_us
         starts = tuple(
             self._start_us + delay - (shift or 0)
             for delay, shift in zip(opened.delays_us, shifts, strict=True)
@@ -257,19 +263,25 @@ class _Job:
         return Span(seeks, starts, self._length_us, way, self._sound_ends_early)
 
 
-def _opened(said: Transcript) -> _Opened:
+def _opened(said: Transcript, shifts_us: tuple[int | None, ...]) -> _Opened:
     picture = said.picture
     if not picture:
         return _Opened((0,) * len(said.starts_s))
     delay_us = round(1e6 * (picture.start_s - said.starts_s[picture.input]))
     frame_us = 1e6 / picture.fps if picture.fps else 0.0
     most_us = min(max(_DELAY_FRAMES * frame_us, _DELAY_US[0]), _DELAY_US[1])
+    spare_us = frame_us  # the first frame at or after the start is taken, after a seek
+    if shifts_us[0] is not None:
+        spare_us = _TICK_US
+    elif delay_us > most_us:
+        delay_us = 0
     # Whole milliseconds, rounded down, lest a frame that lies on the start be passed over.
-    delay_us = delay_us // 1000 * 1000 if 0 < delay_us <= most_us else 0
+    delay_us = max(0, delay_us // _TICK_US * _TICK_US)
     lands_late = any(form in _LAND_LATE for form in said.formats)
     if len(said.starts_s) == 1:
-        return _Opened((delay_us,), frame_us, lands_late)
+        return _Opened((delay_us,), spare_us, lands_late)
     # Renditions of one HLS presentation share a clock; of other pairs each begins at its own start.
     shared = all(form == "hls" for form in said.formats)
-    apart_us = delay_us + round(1e6 * (said.starts_s[0] - said.starts_s[1])) if shared else 0
-    return _Opened((delay_us, apart_us), frame_us, lands_late)
+    begins_us = [1e6 * start - (shift or 0) for start, shift in zip(said.starts_s, shifts_us, strict=True)]
+    apart_us = delay_us + round(begins_us[0] - begins_us[1]) if shared else 0
+    return _Opened((delay_us, apart_us), spare_us, lands_late)

@@ -10,9 +10,10 @@ import ffmpeg
 from valor_data import recipe
 from valor_data.media.transcript import FRAME_FORMAT
 
-IDLE_S = 60
+IDLE_S = 300
 """Silence behind an address after which a read has failed; who reads there has a patience of its own."""
-_FIRST_BYTES, _REQUEST_BYTES = 1 << 16, 1 << 18
+_REQUEST_BYTES = 1 << 16
+"""What is asked for at once is on its way before anybody can say that it is not needed."""
 _PROTOCOLS = "http,tcp,crypto,data"
 _RATES = "48000|44100|32000|24000|22050|16000|12000|11025|8000"
 _TICKS = "1/90000"
@@ -30,6 +31,8 @@ class Encoding(NamedTuple):
     """Pixels of the shorter side at most; None keeps the source's size."""
     fps: float | None
     """Frames per second at most; None keeps the source's frames and their times."""
+    gop: int = 250
+    """Most frames from one keyframe to the next."""
 
 
 def encoding_of(fetch: recipe.Fetch) -> Encoding:
@@ -41,6 +44,7 @@ def encoding_of(fetch: recipe.Fetch) -> Encoding:
         fetch.audio_kbps,
         fetch.short_side if small else None,
         fetch.fps if small else None,
+        fetch.gop if small else 250,
     )
 
 
@@ -52,8 +56,9 @@ class Source(NamedTuple):
     audio_url: str | None = None
     """Address of the sound where it comes apart."""
     shifts_us: tuple[int | None, ...] = (None, None)
-    """For each: how much later than the video a file begins that holds little more than the span, and is
-    read from its beginning on; None: it is the whole, to be sought in."""
+    """For each: a file that holds little more than the span, and is read from its beginning on; its first
+    picture (of sound: its first sample) comes so much later than that of the whole. None: it is the whole,
+    to be sought in."""
 
     @property
     def urls(self) -> tuple[str, ...]:
@@ -106,7 +111,8 @@ def arguments(source: Source, span: Span, encoding: Encoding, out: Path, stats: 
         fflags="+bitexact",
         video_track_timescale=90000,
         **{
-            "c:v": "libx264", "preset:v": "veryfast", "crf:v": encoding.crf, "pix_fmt:v": "yuv420p",
+            "c:v": "libx264", "preset:v": "veryfast", "crf:v": encoding.crf, "g:v": encoding.gop,
+            "pix_fmt:v": "yuv420p",
             "fps_mode:v": "vfr", "enc_time_base:v": "1:90000", "flags:v": "+bitexact",
             "c:a": "aac", "b:a": f"{encoding.audio_kbps}k", "flags:a": "+bitexact",
             "stats_enc_pre:v": str(stats), "stats_enc_pre_fmt:v": FRAME_FORMAT,
@@ -171,14 +177,22 @@ def _seeking(seek_us: int) -> dict[str, Any]:
     return {"ss": _s(seek_us), "noaccurate_seek": None} if seek_us else {}
 
 
+def in_process(url: str) -> dict[str, Any]:
+    """The same for PyAV, whose libraries give up where a bounded request ends."""
+    if "://" not in url:
+        return {"protocol_whitelist": "file"}
+    return {
+        "protocol_whitelist": _PROTOCOLS,  # a remote playlist must not read local files
+        "rw_timeout": IDLE_S * 1_000_000,
+    }
+
+
 def reading(url: str) -> dict[str, Any]:
     """ffmpeg's input options for an address or a local path."""
     if "://" not in url:
         return {"protocol_whitelist": "file"}
-    options: dict[str, Any] = {
-        "protocol_whitelist": _PROTOCOLS,  # a remote playlist must not read local files
-        "rw_timeout": IDLE_S * 1_000_000,
-        "initial_request_size": _FIRST_BYTES,
+    options: dict[str, Any] = in_process(url) | {
+        "initial_request_size": _REQUEST_BYTES,
         "request_size": _REQUEST_BYTES,
     }
     if urlsplit(url).path.endswith(".m3u8"):

@@ -146,7 +146,9 @@ class Recipe(Section):
     @property
     def profile(self) -> str:
         """`exact-1f2e3d4c`: the profile's name and a hash of all settings that shape the bytes."""
-        shaping = {"profile", "max_height", "codecs", "crf", "audio_kbps"}
+        shaping = {"profile", "max_height", "codecs"}
+        if self.fetch.profile != "copy":
+            shaping |= {"crf", "audio_kbps"}
         if self.fetch.profile == "small":
             shaping |= {"short_side", "fps", "gop"}
         return f"{self.fetch.profile}-{layout.digest(self.fetch.model_dump(include=shaping))[:8]}"

@@ -13,30 +13,31 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Pipe, wait
-from pathlib import Path
 from threading import current_thread, main_thread
 from types import FrameType
 from typing import Any, Protocol, Self
 
 from valor_data.errors import FatalError, Reason, RetryableError, UserError
 from valor_data.runner.interrupts import Interrupts
+from valor_data.runner.scratch import Scratch
 from valor_data.runner.stage import Done, Stage
 from valor_data.runner.worker import Do, Ended, Event, Stop, answers
 
 START_SECONDS = 120.0
 """Longest time that a worker may take to import and open what it needs."""
-_START_TRIES = 3
-_QUIT_SECONDS = 10.0
-_WAKE_SECONDS = 0.2  # how late a Ctrl-C may be noticed
+START_TRIES = 3
+QUIT_SECONDS = 10.0
+WAKE_SECONDS = 0.2
+"""How late a Ctrl-C may be noticed."""
 _BOOT = (
     "import sys; sys.path[:] = sys.argv[2:]; "
     "from valor_data.runner.worker import main; main(int(sys.argv[1]))"
 )
-_ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 
 
 @dataclass(eq=False)
@@ -77,7 +78,9 @@ class InlineEngine:
     stuck inside a C library.
     """
 
-    def __init__(self, stage: Stage[Any, Any], workers: int, interrupts: Interrupts) -> None:
+    def __init__(
+        self, stage: Stage[Any, Any], workers: int | None, interrupts: Interrupts, workspace: object
+    ) -> None:
         self._stage, self._interrupts = stage, interrupts
         self._worker = ExitStack()
         self._do: Do | None = None
@@ -112,7 +115,7 @@ class InlineEngine:
                 event = next(self._events)
         except _TimeUp:
             self._close_worker()  # what was cut off may have left its handles in any state
-            event = _late(job)
+            event = late(job)
         if not isinstance(event, Done):
             self._job = None
         return [(job, event)]
@@ -153,7 +156,7 @@ class _Worker:
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
                 stdout=2,  # stdout belongs to the command's result
-                env=os.environ | _ONE_THREAD | {"TMPDIR": self._scratch},
+                env=os.environ | ONE_THREAD | {"TMPDIR": self._scratch},
                 start_new_session=True,
             )
         self.ready = False
@@ -188,26 +191,17 @@ class _Worker:
 class LocalEngine:
     """A pool of worker processes, started as jobs need them; each job is killed at its time limit."""
 
-    def __init__(self, stage: Stage[Any, Any], workers: int, interrupts: Interrupts) -> None:
-        if type(stage).__module__ == "__main__":
-            raise UserError(
-                f"engine 'local': workers cannot import {type(stage).__name__} from the script that runs; "
-                "move it into a module of its own, or use the engine 'inline'"
-            )
-        self._stage = pickle.dumps(stage)
-        self._most = workers
+    def __init__(
+        self, stage: Stage[Any, Any], workers: int | None, interrupts: Interrupts, workspace: object
+    ) -> None:
+        self._stage = packed_stage(stage, "local")
+        self._most = workers or usable_cores()
         self._workers: dict[object, _Worker] = {}  # by their sockets
         self._failed_starts = 0
 
     def __enter__(self) -> Self:
-        keeper = str(Path(__file__).with_name("keeper.py"))
-        with _starting():
-            self._scratch = tempfile.mkdtemp(prefix="valor-data-")
-            self._keeper = subprocess.Popen(
-                [sys.executable, "-I", "-S", keeper, self._scratch],
-                stdin=subprocess.PIPE,
-                start_new_session=True,
-            )
+        with starting():
+            self._scratch = Scratch()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
@@ -217,7 +211,7 @@ class LocalEngine:
         finally:
             for worker in list(self._workers.values()):
                 self._bury(worker)
-            self._keeper.communicate()  # ends with its input
+            self._scratch.close()
 
     @property
     def free(self) -> int:
@@ -230,7 +224,7 @@ class LocalEngine:
     def wait(self, seconds: float) -> list[tuple[Job, Event]]:
         now = time.monotonic()
         busy = [worker for worker in self._workers.values() if worker.job]
-        until = min([now + min(seconds, _WAKE_SECONDS), *(worker.deadline for worker in busy)])
+        until = min([now + min(seconds, WAKE_SECONDS), *(worker.deadline for worker in busy)])
         happened: list[tuple[Job, Event]] = []
         for socket in wait([worker.socket for worker in self._workers.values()], max(0.0, until - now)):
             happened += self._hear(self._workers[socket])
@@ -272,60 +266,61 @@ class LocalEngine:
         job, ready = worker.job, worker.ready
         self._bury(worker)
         assert job is not None
-        return [(job, _late(job))] if ready else self._start_again(job, f"not ready in {START_SECONDS:g} s")
+        return [(job, late(job))] if ready else self._start_again(job, f"not ready in {START_SECONDS:g} s")
 
     def _start_again(self, job: Job, why: str) -> list[tuple[Job, Event]]:
         self._failed_starts += 1
-        if self._failed_starts >= _START_TRIES:
-            return [(job, Stop(FatalError(f"{_START_TRIES} workers in a row could not start: {why}")))]
+        if self._failed_starts >= START_TRIES:
+            return [(job, Stop(FatalError(f"{START_TRIES} workers in a row could not start: {why}")))]
         self.submit(job)
         return []
 
     def _start(self) -> _Worker:
-        with _starting():
-            worker = _Worker(self._stage, self._scratch)
+        with starting():
+            worker = _Worker(self._stage, self._scratch.folder)
         self._workers[worker.socket] = worker
-        self._tell_keeper(f"+{worker.process.pid}\n")
+        self._scratch.guard(worker.process.pid)
         return worker
 
     def _bury(self, worker: _Worker) -> int:
         del self._workers[worker.socket]
         worker.job = None
         status = worker.kill()
-        self._tell_keeper(f"-{worker.process.pid}\n")
+        self._scratch.release(worker.process.pid)
         return status
 
     def _let_go(self) -> None:
         """Let the workers, which are all idle now, close what they opened."""
         for worker in self._workers.values():
             worker.hang_up()
-        until = time.monotonic() + _QUIT_SECONDS
+        until = time.monotonic() + QUIT_SECONDS
         for worker in self._workers.values():
             with suppress(subprocess.TimeoutExpired):
                 worker.process.wait(max(0.0, until - time.monotonic()))
 
-    def _tell_keeper(self, line: str) -> None:
-        assert self._keeper.stdin is not None
-        with suppress(BrokenPipeError):  # somebody killed it; the run does not need it to do well
-            self._keeper.stdin.write(line.encode())
-            self._keeper.stdin.flush()
-
 
 @contextmanager
-def _starting() -> Iterator[None]:
+def starting() -> Iterator[None]:
+    """An OSError inside means that no worker can run here."""
     try:
         yield
     except OSError as error:
         raise FatalError(f"a worker process cannot start: {error}") from error
 
 
-def _late(job: Job) -> Ended:
+def late(job: Job) -> Ended:
+    """The end of a job at its time limit."""
     return Ended(RetryableError(Reason.TIMEOUT, f"no answer within {job.seconds:g} s"), blameless=True)
 
 
-Open = Callable[[Stage[Any, Any], int, Interrupts], AbstractContextManager[Engine]]
-ENGINES: dict[str, Open] = {"inline": InlineEngine, "local": LocalEngine}
-"""Every engine by its name on the command line."""
+def packed_stage(stage: Stage[Any, Any], engine: str) -> bytes:
+    """The stage as it travels to the workers. Raises UserError where they could not import it."""
+    if type(stage).__module__ == "__main__":
+        raise UserError(
+            f"engine {engine!r}: workers cannot import {type(stage).__name__} from the script that runs; "
+            "move it into a module of its own, or use the engine 'inline'"
+        )
+    return pickle.dumps(stage)
 
 
 def usable_cores() -> int:

@@ -6,6 +6,7 @@ runner writes `+<group>` and `-<group>` lines to this process, whose input ends 
 runner is gone.
 
 Run as a script with the scratch folder, without the package: it starts fast, stays small, never hangs.
+With a second argument it leaves its parent first, which otherwise might take it along.
 """
 
 import contextlib
@@ -35,4 +36,6 @@ def main(scratch: str) -> None:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) > 2 and os.fork():
+        os._exit(0)
     main(sys.argv[1])

@@ -1,17 +1,18 @@
 """The one loop: tasks from the stage to the engine, answers to the tables."""
 
-import re
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
 from valor_data import __version__
-from valor_data.errors import ItemError, Reason, RetryableError, UserError
+from valor_data.errors import ItemError, Reason, RetryableError, UserError, without_secrets
 from valor_data.politeness import Hosts
 from valor_data.records import Outcome, Status
-from valor_data.runner.engines import ENGINES, Engine, Job, usable_cores
+from valor_data.runner.engines import Engine, InlineEngine, Job, LocalEngine
 from valor_data.runner.interrupts import Interrupts
 from valor_data.runner.progress import Progress
+from valor_data.runner.ray_engine import RayEngine
 from valor_data.runner.schedule import Call, Schedule
 from valor_data.runner.stage import Done, Interrupted, Stage, Tally, Task
 from valor_data.runner.worker import Ended, Stop
@@ -19,6 +20,9 @@ from valor_data.runner.worker import Ended, Stop
 if TYPE_CHECKING:
     from valor_data.workspace import Workspace
 
+Open = Callable[[Stage[Any, Any], int | None, Interrupts, "Workspace"], AbstractContextManager[Engine]]
+ENGINES: dict[str, Open] = {"inline": InlineEngine, "local": LocalEngine, "ray": RayEngine}
+"""Every engine by its name on the command line."""
 BATCH_CLIPS = 256
 BATCH_SECONDS = 10.0
 """Results are saved by so many, or when the oldest is so old: what a crash can cost."""
@@ -57,7 +61,7 @@ def run_stage(
             total = total if limit is None else min(total, limit)
             with (
                 Progress(stage.name, total, shown=progress) as shown,
-                ENGINES[engine](stage, workers or usable_cores(), interrupts) as pool,
+                ENGINES[engine](stage, workers, interrupts, workspace) as pool,
             ):
                 schedule = Schedule(stage, _first(tasks, limit), hosts or Hosts(), tally)
                 _Run(stage, workspace, pool, interrupts, schedule, tally, shown).loop()
@@ -130,7 +134,9 @@ class _Run:
         return bool(self._running) or not self._schedule.empty
 
     def _patience(self) -> float:
-        until = [1.0, self._schedule.next_in()]
+        until = [1.0]
+        if self._pool.free:  # else a call that is ready still waits for a worker
+            until.append(self._schedule.next_in())
         if self._outcomes:
             until.append(BATCH_SECONDS - self._age())
         return max(0.0, min(until))
@@ -161,7 +167,7 @@ class _Run:
         self._record(done.clip_id, done.error, call.tries[done.clip_id])
 
     def _record(self, clip_id: str, error: ItemError | RetryableError | None, tries: int) -> None:
-        message = _without_secrets(error.message)[:_MOST_MESSAGE] if error else ""
+        message = without_secrets(error.message)[:_MOST_MESSAGE] if error else ""
         match error:
             case None:
                 status = Status.OK
@@ -203,9 +209,3 @@ class _Run:
             if values:
                 self._stage.save(self._workspace, values)
             self._workspace.tables.append(outcomes)
-
-
-def _without_secrets(message: str) -> str:
-    """The message without user names, passwords and signed parameters of URLs."""
-    bare = re.sub(r"(\w+://)[^/\s@'\"]+@", r"\1", message)
-    return re.sub(r"(\w+://[^\s?'\"]+\?)(?!v=[\w-]+(?:[\s'\"]|$))[^\s'\"]+", r"\1...", bare)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from itertools import count
 from typing import Any
 
-from valor_data.errors import ItemError, Kind, RetryableError
+from valor_data.errors import ItemError, Kind, Reason, RetryableError, without_secrets
 from valor_data.politeness import Hosts
 from valor_data.runner.engines import Job
 from valor_data.runner.stage import Stage, Tally, Task
@@ -34,6 +34,9 @@ class Call:
     """The last error of items that were tried before."""
     again: dict[str, Any] = field(default_factory=dict)
     """Items to try once more, by clip_id."""
+    begun: float = 0.0
+    heard: set[Reason | None] = field(default_factory=set)
+    """What the host was already told to have answered: a call is one visit, however many clips it holds."""
 
 
 class Schedule:
@@ -52,7 +55,7 @@ class Schedule:
     @property
     def empty(self) -> bool:
         """Nothing is left to hand out, now or later."""
-        return self._drawn and not self._backing_off and not any(self._held.values())
+        return self._drawn and not self._backing_off and not self._held
 
     def next(self) -> Call | None:
         """The next call that may begin now, which it then does."""
@@ -72,22 +75,26 @@ class Schedule:
             self._hold(self._call(task.items, host, {}, {}))
             call = self._ready(now)
         if call and call.host:
+            call.begun = now
             self._hosts.begin(call.host, now)
         return call
 
     def next_in(self) -> float:
         """Seconds until a call that waits may begin; inf where that hangs on the end of another."""
         now = time.monotonic()
-        dues = [self._ready_at(host, now) for host, calls in self._held.items() if calls]
+        dues = [self._ready_at(host, now) for host in self._held]
         dues += [due for due, *_ in self._backing_off[:1]]
         return max(0.0, min(dues, default=math.inf) - now)
 
     def heard(self, call: Call, item: Any, error: Error | None) -> bool:
         """How an item ended; True: it is tried again, later."""
-        if call.host:
-            self._hosts.heard(call.host, error, time.monotonic())
+        reason = error.reason if error else None
+        if call.host and reason not in call.heard:
+            call.heard.add(reason)
+            self._hosts.heard(call.host, error, call.begun, time.monotonic())
             if stopped := self._hosts.stopped(call.host):
-                self._tally.stopped[call.host] = stopped
+                told = without_secrets(stopped.message)
+                self._tally.stopped[call.host] = stopped._replace(message=told)
         tried_again = isinstance(error, RetryableError) and self._may_pass(call, item.clip_id, error)
         if tried_again:
             assert error
@@ -158,8 +165,11 @@ class Schedule:
 
     def _ready(self, now: float) -> Call | None:
         for host, calls in self._held.items():
-            if calls and self._ready_at(host, now) <= now:
-                return calls.popleft()
+            if self._ready_at(host, now) <= now:
+                call = calls.popleft()
+                if not calls:
+                    del self._held[host]  # lists may name very many hosts
+                return call
         return None
 
     def _ready_at(self, host: str | None, now: float) -> float:

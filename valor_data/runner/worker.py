@@ -1,8 +1,8 @@
 """The worker's side: one task in, events out.
 
-A worker is a fresh interpreter (the parent's threads make a fork unsafe, and the user's main
-module is not run again) that talks to the parent over one socket of its own. No lock is shared
-between workers, so that one can be killed at any moment without harm to the others.
+A worker of the local pool is a fresh interpreter (the parent's threads make a fork unsafe, and the
+user's main module is not run again) that talks to the parent over one socket of its own. No lock is
+shared between workers, so that one can be killed at any moment without harm to the others.
 """
 
 import os
@@ -68,24 +68,28 @@ def told(error: BaseException) -> str:
     return f"{type(error).__name__}: {error}{place}"
 
 
+def opened(stage: bytes, handles: ExitStack) -> Do | Stop:
+    """What does a pickled stage's tasks; or why the run must end."""
+    try:
+        do: Do = handles.enter_context(pickle.loads(stage).open_worker())
+        return do
+    except (UserError, FatalError) as error:
+        return Stop(error)
+    except Exception as error:  # still the same one, before the first task
+        return Stop(FatalError(f"a worker cannot start: {told(error)}"))
+
+
 def main(descriptor: int) -> None:
     """Serve the parent at the other end of the socket until it hangs up."""
     os.set_inheritable(descriptor, False)  # a child that held it would hide this worker's death
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to answer
     with Connection(descriptor) as parent, ExitStack() as handles:
         try:
-            stage = pickle.loads(parent.recv_bytes())
-            do = handles.enter_context(stage.open_worker())
-        except EOFError:
-            return
-        except (UserError, FatalError) as error:
-            parent.send_bytes(_packed([Stop(error)]))
-            return
-        except Exception as error:  # still the same one, before the first task
-            parent.send_bytes(_packed([Stop(FatalError(f"a worker cannot start: {told(error)}"))]))
-            return
-        try:
-            parent.send_bytes(_packed([]))
+            do = opened(parent.recv_bytes(), handles)
+            if isinstance(do, Stop):
+                parent.send_bytes(packed([do]))
+                return
+            parent.send_bytes(packed([]))
             while items := pickle.loads(parent.recv_bytes()):
                 _serve(parent, do, items)
         except (EOFError, BrokenPipeError, ConnectionResetError):
@@ -99,11 +103,12 @@ def _serve(parent: Connection, do: Do, items: Sequence[Any]) -> None:
         held.append(event)
         open_items -= 1
         if open_items > 0 or not isinstance(event, Done):
-            parent.send_bytes(_packed(held))
+            parent.send_bytes(packed(held))
             held = []
 
 
-def _packed(events: list[Event]) -> bytes:
+def packed(events: list[Event]) -> bytes:
+    """Events as they travel to the parent."""
     try:
         return pickle.dumps([_own(event) for event in events])
     except (pickle.PicklingError, TypeError, AttributeError):

@@ -1,9 +1,10 @@
 """Numbers to verdicts: the recipe's rules over all measured clips, in one vectorised pass."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from valor_data import rules
 from valor_data.errors import UserError
@@ -27,10 +28,12 @@ class Decision(NamedTuple):
 
 
 def decide(workspace: Workspace) -> Decision:
-    """Judge all measured clips of the recipe's profile and save what changed."""
+    """Judge all measured clips of the recipe's profile and save what changed. No rule is asked where an
+    owner, or the recipe's policy on rights, keeps a clip out."""
     recipe = workspace.recipe
     measured = workspace.tables.measured(recipe.profile)
     verdicts = rules.decide(columns(measured), recipe.rules, measured.num_rows)
+    _keep_out(verdicts, measured["clip_id"], workspace.tables.barred(recipe.rights, recipe.profile))
     table = pa.table(
         {
             "clip_id": measured["clip_id"].combine_chunks(),
@@ -52,6 +55,16 @@ def decide(workspace: Workspace) -> Decision:
         if count > limit * measured.num_rows
     ]
     return Decision(measured.num_rows, int(verdicts.kept.sum()), reasons, alarms, changed)
+
+
+def _keep_out(verdicts: rules.Verdicts, clips: "pa.ChunkedArray[Any]", barred: pa.Table) -> None:
+    places = pc.index_in(barred["clip_id"], value_set=clips).to_pylist()
+    for place, reason, detail in zip(
+        places, barred["reason"].to_pylist(), barred["detail"].to_pylist(), strict=True
+    ):
+        if place is not None:  # else it is not measured
+            verdicts.kept[place] = False
+            verdicts.reason[place], verdicts.detail[place] = str(reason), str(detail)
 
 
 def columns(measured: pa.Table) -> dict[str, rules.Column]:
@@ -81,12 +94,14 @@ def explain(workspace: Workspace, given: str) -> list[str]:
     for outcome in tables.rows(Outcome, clip_id=clip.clip_id):
         why = f": {outcome.reason}: {outcome.message}" if outcome.reason else ""
         lines.append(f"{outcome.stage.split('/')[0]:<9} {outcome.status}{why}")
+    barred = tables.barred(recipe.rights, recipe.profile, clip.clip_id).to_pylist()
+    lines += [f"rights    {one['reason']}: {one['detail']}" for one in barred]
     media = next(tables.rows(Media, clip_id=clip.clip_id, profile=recipe.profile), None)
     if media is None:
-        return [*lines, "verdict   none yet: the clip is not fetched with this recipe's profile"]
+        return [*lines, _without_numbers(barred, "the clip is not fetched with this recipe's profile")]
     found = [m for m in tables.rows(AudioMeasures, clip_id=clip.clip_id) if m.media_sha256 == media.sha256]
     if not found:
-        return [*lines, "verdict   none yet: the clip is not measured"]
+        return [*lines, _without_numbers(barred, "the clip is not measured")]
     numbers = found[-1].model_dump()
     lines += [f"measure   {name} = {_number(value)}" for name, value in numbers.items() if name in _SHOWN]
     broken = [rule for rule in recipe.rules if _broken(rule, numbers)]
@@ -94,10 +109,15 @@ def explain(workspace: Workspace, given: str) -> list[str]:
         f"rule      {'BREAKS' if rule in broken else 'passes'}  {rules.describe(rule)}"
         for rule in recipe.rules
     ]
-    return [*lines, f"verdict   {f'rejected: {broken[0].reason}' if broken else 'kept'}"]
+    against = [*(one["reason"] for one in barred), *(rule.reason for rule in broken)]
+    return [*lines, f"verdict   {f'rejected: {against[0]}' if against else 'kept'}"]
 
 
 _SHOWN = set(MEASURES)
+
+
+def _without_numbers(barred: list[dict[str, str]], why: str) -> str:
+    return f"verdict   rejected: {barred[0]['reason']}" if barred else f"verdict   none yet: {why}"
 
 
 def _broken(rule: Rule, numbers: dict[str, object]) -> bool:

@@ -1,11 +1,13 @@
 """The tables of a workspace: Parquet parts as truth, DuckDB to ask them. The only SQL of the project.
 
 parts       which files are in force; how a part comes to be
-views       the latest row of each key, as SQL written from the records; `views.sql` over them
+views       the latest row of each key, as SQL written from the records; the `.sql` files over them
 engine      a DuckDB connection over the parts, for one query
 compaction  many parts become one
-staging     a segment list on its way into `clips`, `splits`, `captions`
+staging     a segment list on its way into `clips`, `list_members`, `splits`, `captions`
 todo        what is missing or stale
+permission  who is to be left out
+availability  which clips of which list are to be had
 queries     what deciding, sharding and reporting ask
 sandbox     the user's SELECT
 """
@@ -18,15 +20,21 @@ import pandas as pd
 import pyarrow as pa
 
 from valor_data.errors import Reason
+from valor_data.recipe import Rights
 from valor_data.records import TABLES, Clip, Media, Record
 from valor_data.schema import arrow_schema
-from valor_data.tables import compaction, queries, sandbox, staging, todo, typed
+from valor_data.tables import availability, compaction, permission, queries, sandbox, staging, todo, typed
+from valor_data.tables.availability import Availability, Group
 from valor_data.tables.engine import Connection, Engine
 from valor_data.tables.parts import Parts
 from valor_data.tables.staging import CaptionCounts, MergeCounts, SegmentStaging
+from valor_data.tables.todo import HostWork, Sizes
 from valor_data.tables.views import catalog_sql
 
-__all__ = ["CaptionCounts", "MergeCounts", "SegmentStaging", "Tables", "catalog_sql"]
+__all__ = [
+    "Availability", "CaptionCounts", "Group", "HostWork", "MergeCounts", "SegmentStaging", "Sizes", "Tables",
+    "catalog_sql",
+]  # fmt: skip
 
 R = TypeVar("R", bound=Record)
 
@@ -107,6 +115,21 @@ class Tables:
         """See `todo.unfetched`."""
         return todo.unfetched(self._engine, stage, again)
 
+    def work_by_host(
+        self, stage: str, again: Collection[Reason], limit: int | None
+    ) -> tuple[int, list[HostWork]]:
+        """See `todo.work_by_host`."""
+        return todo.work_by_host(self._engine, stage, again, limit)
+
+    def sizes(self, profile: str) -> Sizes:
+        """See `todo.sizes`."""
+        return todo.sizes(self._engine, profile)
+
+    def copy_to(self, root: str, tables: Collection[str]) -> None:
+        """Copy some tables into a folder, for a trial that must not write here."""
+        for table in tables:
+            self._parts.copy_to(table, Parts(root))
+
     def unmeasured(
         self, profile: str, measure_table: str, made_by: str, stage: str
     ) -> tuple[int, Iterator[Media]]:
@@ -132,6 +155,26 @@ class Tables:
     ) -> Iterator[pa.RecordBatch]:
         """See `queries.releasable`."""
         return queries.releasable(self._engine, profile, rules_digest, checkers, max_rejects, require_caption)
+
+    def reject_opted_out(self, stage: str, made_by: str) -> int:
+        """See `permission.reject_opted_out`."""
+        return permission.reject_opted_out(self._engine, stage, made_by)
+
+    def barred(self, rights: Rights, profile: str, clip_id: str | None = None) -> pa.Table:
+        """See `permission.barred`."""
+        return permission.barred(self._engine, rights, profile, clip_id)
+
+    def availability(self, profile: str) -> Availability:
+        """See `availability.availability`."""
+        return availability.availability(self._engine, profile)
+
+    def asked_since(self, since_us: int) -> set[str]:
+        """See `permission.asked_since`."""
+        return permission.asked_since(self._engine, since_us)
+
+    def videos_at(self, addresses: Collection[str]) -> dict[str, set[str]]:
+        """See `permission.videos_at`."""
+        return permission.videos_at(self._engine, addresses)
 
     def existing_objects(self) -> set[str]:
         """See `queries.existing_objects`."""

@@ -229,7 +229,7 @@ def batches(con: Connection, sql: str, params: Params = None) -> Iterator[pa.Rec
 def _connect(memory: str) -> Connection:
     """A fresh in-memory DuckDB that fetches no extension and cleans up what it spills."""
     spill = Path(tempfile.gettempdir()) / f"valor-data-{layout.temporary_name().removeprefix('.')}"
-    return duckdb.connect(
+    con = duckdb.connect(
         ":memory:",
         config={
             "threads": _THREADS,
@@ -242,14 +242,16 @@ def _connect(memory: str) -> Connection:
             "python_enable_replacements": False,
         },
     )
+    # It would draw a bar on stdout where Python runs by a prompt, a notebook or -c.
+    con.execute("SET enable_progress_bar = false")
+    return con
 
 
 def _define_views(con: Connection, tables: Sequence[str]) -> None:
-    """Create the views of each table; the hand-written ones where all tables are there."""
+    """Create the views of each table, and the hand-written ones over them."""
     for table in tables:
         con.execute(views.table_views(TABLES[table]))
-    if set(tables) == set(TABLES):
-        con.execute(views.hand_written())
+    con.execute(views.hand_written(tables))
 
 
 def quoted(path: str) -> str:

@@ -34,6 +34,7 @@ ROW_GROUP = 122_880
 """Rows of a row group: DuckDB's own, so that a scan divides well over threads."""
 _PART = ".parquet"
 _COMPACTED = ".compact.parquet"
+_COPIES = 8
 
 
 class _Manifest(NamedTuple):
@@ -157,6 +158,24 @@ class Parts:
                     rows += len(group)
             self._publish(temporary, target)
         return rows
+
+    def copy_to(self, table: str, target: "Parts") -> None:
+        """The parts of a table in force, copied into other parts, which lie in a folder."""
+        for _ in range(_COPIES):
+            try:
+                for name in self.live(table):
+                    # What is in force here by a manifest is in force there by its name.
+                    copy = Path(target.path(table, name.replace(_COMPACTED, _PART)))
+                    copy.parent.mkdir(parents=True, exist_ok=True)
+                    with full_disk_told(str(copy)):
+                        self.filesystem.get_file(self.path(table, name), str(copy))
+            except FileNotFoundError:  # a compaction has replaced it meanwhile; its rows may stand twice
+                continue
+            return
+        raise FatalError(
+            f"{self.root}: the tables change while they are read; run the command again when the other "
+            "run has ended"
+        )
 
     def clear_leftovers(self, table: str) -> None:
         """Delete what a killed compaction left: replaced parts, and compacted ones never named."""

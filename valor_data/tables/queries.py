@@ -64,8 +64,9 @@ def releasable(
     max_rejects: int,
     require_caption: bool,
 ) -> Iterator[pa.RecordBatch]:
-    """One row per kept clip, by clip_id: columns of clip and media, `measures` (a struct), `split` and
-    `split_made_by` (null where none is set), `captions` (a list of structs by caption_id)."""
+    """One row per kept clip whose owner did not opt out, by clip_id: columns of clip and media, `measures`
+    (a struct), `split` and `split_made_by` (null where none is set), `captions` (a list of structs by
+    caption_id)."""
     packed = ", ".join(f"{name} := {column}" for column, name in _measure_columns())
     sql = f"""
         WITH told AS (
@@ -84,6 +85,7 @@ def releasable(
         {_measure_joins()}
         LEFT JOIN splits AS s USING (clip_id)
         LEFT JOIN told AS t USING (clip_id)
+        ANTI JOIN opted_out_videos AS o ON o.video_id = c.video_id
         WHERE v.kept AND v.rules_digest = $rules_digest AND m.profile = $profile
           AND (t.clip_id IS NOT NULL OR NOT $require_caption)
         ORDER BY c.clip_id

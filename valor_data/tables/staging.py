@@ -1,4 +1,4 @@
-"""A segment list on its way into `clips`, `splits` and `captions`, in constant memory.
+"""A segment list on its way into `clips`, `list_members`, `splits` and `captions`, in constant memory.
 
 Rows wait in a temporary Parquet file on this machine; one merge then groups them by clip.
 Merging the same list again writes nothing.
@@ -87,6 +87,16 @@ WHERE coalesce(l.split, $fallback) IS NOT NULL
   AND (s.split IS DISTINCT FROM coalesce(l.split, $fallback) OR NOT starts_with(s.made_by, 'list:'))
 """
 
+# Also of clips that stood there before: they are in this list too.
+_MEMBERS = """
+SELECT $list_name AS list_name, l.clip_id, coalesce(l.split, $fallback) AS split, $made_by AS made_by
+FROM listed AS l LEFT JOIN (
+    FROM list_members_rows WHERE list_name = $list_name AND {bucket}
+    QUALIFY row_number() OVER (PARTITION BY clip_id ORDER BY made_at_us DESC) = 1
+) AS m USING (clip_id)
+WHERE m.clip_id IS NULL OR m.split IS DISTINCT FROM coalesce(l.split, $fallback)
+"""
+
 # Distinct texts of a clip in line order; those without an id of their own are numbered "", "2", "3".
 _TEXTS = """
 WITH told AS (
@@ -168,7 +178,7 @@ class SegmentStaging:
                 self._flush()
 
     def merge(self, list_name: str, author: str, language: str, default_split: str | None) -> MergeCounts:
-        """Write what the list adds to `clips`, `splits` and `captions`, a part each.
+        """Write what the list adds to `clips`, `list_members`, `splits` and `captions`, a part each.
 
         `author` is who wrote the captions; `model:<name>` marks them as a model's. A row without a
         split gets `default_split`.
@@ -179,6 +189,7 @@ class SegmentStaging:
         def work(con: Connection) -> MergeCounts:
             with (
                 self._part("clips") as clips,
+                self._part("list_members") as members,
                 self._part("splits") as splits,
                 self._part("captions") as captions,
             ):
@@ -187,11 +198,12 @@ class SegmentStaging:
                     listed += _count(con, "listed")
                     known += _count(con, "listed WHERE is_known")
                     _copy(con, _CLIPS, {"made_by": made_by}, clips)
+                    _copy(con, _MEMBERS.format(bucket=bucket), {"list_name": list_name, **split_of}, members)
                     _copy(con, _SPLITS.format(bucket=bucket), split_of, splits)
                     self._captions(con, bucket, captions, made_by, author, language, unknown_too=True)
             return MergeCounts(self._rows, listed, self._rows - listed, listed - known, captions.rows)
 
-        return self._engine.run(["clips", "splits", "captions"], work)
+        return self._engine.run(["clips", "list_members", "splits", "captions"], work)
 
     def merge_captions(self, list_name: str, author: str, language: str) -> CaptionCounts:
         """Write only the captions, and only those of clips that stand in `clips`."""

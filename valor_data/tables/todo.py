@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterator
 from itertools import groupby
+from typing import NamedTuple
 
 from valor_data.errors import Reason
 from valor_data.records import Clip, Media
@@ -19,7 +20,8 @@ WITH seen AS (
         arg_max_null(reason, made_at_us) AS reason
     FROM outcomes_rows WHERE stage = $stage GROUP BY clip_id
 ), newest AS (
-    SELECT clip_id, max(made_at_us) AS made_at_us FROM clips_rows GROUP BY clip_id
+    SELECT clip_id, max(made_at_us) AS made_at_us
+    FROM clips_rows ANTI JOIN opted_out_videos USING (video_id) GROUP BY clip_id
 )
 SELECT c.clip_id, c.made_at_us
 FROM newest AS c LEFT JOIN seen AS s USING (clip_id)
@@ -33,6 +35,24 @@ SELECT c.* FROM clips_rows AS c JOIN todo AS t USING (clip_id, made_at_us)
 ORDER BY c.video_id, c.start_ms, c.end_ms
 """
 
+# A video bothers the host of its first clip's address.
+_BY_HOST = f"""
+WITH by_video AS (
+    SELECT video_id, min_by(url, start_ms) AS url, count(*) AS clips, sum(end_ms - start_ms) AS span_ms
+    FROM ({_BY_VIDEO} LIMIT {{limit}}) GROUP BY video_id
+)
+SELECT regexp_extract(url, '^[A-Za-z][A-Za-z0-9+.-]*://(?:[^/?#@]*@)?([^/?#]*)', 1) AS host,
+    count(*) AS videos, sum(clips)::BIGINT AS clips, sum(span_ms)::BIGINT AS span_ms
+FROM by_video GROUP BY host ORDER BY videos DESC, host
+"""
+
+_SIZES = """
+SELECT count(*), coalesce(sum(duration_ms), 0)::BIGINT, coalesce(sum(bytes), 0)::BIGINT,
+    coalesce(sum(duration_ms) FILTER (bytes_read IS NOT NULL), 0)::BIGINT,
+    coalesce(sum(bytes_read), 0)::BIGINT
+FROM media_rows WHERE profile = ?
+"""
+
 # A hash stands for the sha256: 8 bytes a clip in place of 64 letters.
 _UNMEASURED = """
 CREATE TEMP TABLE todo AS
@@ -43,7 +63,7 @@ WITH newest AS (
     SELECT clip_id, max_by(hash(media_sha256), made_at_us) AS sha
     FROM {measures}_rows WHERE made_by = $made_by GROUP BY clip_id
 ), unmeasured AS (
-    FROM newest ANTI JOIN measured USING (clip_id, sha)
+    FROM newest ANTI JOIN measured USING (clip_id, sha) ANTI JOIN opted_out_clips USING (clip_id)
 ), seen AS (
     SELECT clip_id, max(made_at_us) AS made_at_us, max_by(status, made_at_us) AS status
     FROM outcomes_rows SEMI JOIN unmeasured USING (clip_id) WHERE stage = $stage GROUP BY clip_id
@@ -59,12 +79,35 @@ WHERE m.profile = $profile ORDER BY m.clip_id
 """
 
 
+class HostWork(NamedTuple):
+    """What is to fetch from one host."""
+
+    host: str
+    """Host of the clips' addresses, with its port where they give one; empty for what has no host."""
+    videos: int
+    clips: int
+    span_ms: int
+    """Asked length of all clips together."""
+
+
+class Sizes(NamedTuple):
+    """What the clips of a profile took so far."""
+
+    clips: int
+    kept_ms: int
+    bytes_kept: int
+    read_ms: int
+    """Length of the clips of which it is known what was read for them."""
+    bytes_read: int
+
+
 def unfetched(engine: Engine, stage: str, again: Collection[Reason]) -> tuple[int, Iterator[list[Clip]]]:
     """Clips that the stage has not seen, that it lost for a reason of `again`, or that it rejected before
-    a list changed them: their number, and by video all clips of it in one list."""
-    params: dict[str, object] = {"stage": stage, "again": [reason.value for reason in again]}
+    a list changed them, without those of opted-out videos: their number, and by video all clips of it in
+    one list."""
+    params = _unfetched_params(stage, again)
     count, found = engine.open(
-        ["clips", "outcomes"],
+        _TO_FETCH,
         lambda con: _todo(con, _UNFETCHED, params),
         lambda con: batches(con, _BY_VIDEO),
         memory=_HELD,
@@ -73,20 +116,52 @@ def unfetched(engine: Engine, stage: str, again: Collection[Reason]) -> tuple[in
     return count, (list(clips) for _, clips in by_video)
 
 
+def work_by_host(
+    engine: Engine, stage: str, again: Collection[Reason], limit: int | None
+) -> tuple[int, list[HostWork]]:
+    """The number of clips that `unfetched` would give, and what that means for each host; with `limit`
+    only of the first so many."""
+    params = _unfetched_params(stage, again)
+
+    def work(con: Connection) -> tuple[int, list[HostWork]]:
+        count = _todo(con, _UNFETCHED, params)
+        asked = count if limit is None else min(limit, count)
+        rows = con.execute(_BY_HOST.format(limit=asked)).fetchall()
+        return asked, [HostWork(*row) for row in rows]
+
+    return engine.run(_TO_FETCH, work)
+
+
+def sizes(engine: Engine, profile: str) -> Sizes:
+    """What fetching this profile took so far."""
+
+    def work(con: Connection) -> Sizes:
+        return Sizes(*con.execute(_SIZES, [profile]).fetchall()[0])
+
+    return engine.run(["media"], work)
+
+
 def unmeasured(
     engine: Engine, profile: str, measure_table: str, made_by: str, stage: str
 ) -> tuple[int, Iterator[Media]]:
     """Media of a profile whose very bytes `made_by` has not measured, and which the stage has not
-    rejected since they were made: their number, and each."""
+    rejected since they were made, without those of opted-out videos: their number, and each."""
     params: dict[str, object] = {"profile": profile, "made_by": made_by, "stage": stage}
     sql = _UNMEASURED.format(measures=measure_table)
     count, found = engine.open(
-        ["media", "outcomes", measure_table],
+        ["media", "outcomes", "clips", "videos", "opt_outs", measure_table],
         lambda con: _todo(con, sql, params),
         lambda con: batches(con, _BY_CLIP, {"profile": profile}),
         memory=_HELD,
     )
     return count, records(Media, found)
+
+
+_TO_FETCH = ("clips", "outcomes", "videos", "opt_outs")
+
+
+def _unfetched_params(stage: str, again: Collection[Reason]) -> dict[str, object]:
+    return {"stage": stage, "again": [reason.value for reason in again]}
 
 
 def _todo(con: Connection, sql: str, params: dict[str, object]) -> int:

@@ -1,4 +1,4 @@
-"""The SQL views over the parts: three a table, written from its record, and those of `views.sql`.
+"""The SQL views over the parts: three a table, written from its record, and those of the `.sql` files.
 
     <table>_parts   what the Parquet parts hold, as they are; the reader of the parts makes it
     <table>_rows    every row with every column: one that a part does not know yet is its default, or null
@@ -8,6 +8,7 @@ The same text serves the internal queries, the user's sandbox and `schemas/catal
 DuckDB.
 """
 
+from collections.abc import Collection
 from importlib import resources
 
 import pyarrow as pa
@@ -36,12 +37,15 @@ _HEAD = """\
 def catalog_sql() -> str:
     """The whole text: a view a table, then the views over them."""
     tables = "\n".join(table_views(record) for record in TABLES.values())
-    return f"{_HEAD}\n{tables}\n{hand_written()}"
+    return f"{_HEAD}\n{tables}\n{hand_written(TABLES)}"
 
 
-def hand_written() -> str:
-    """The text of `views.sql`."""
-    return (resources.files(__package__) / "views.sql").read_text(encoding="utf-8")
+def hand_written(tables: Collection[str]) -> str:
+    """The views over the views of some tables: all of them, or only who is to be left out, or none."""
+    files = ["opted_out.sql"] if {"clips", "videos", "opt_outs"} <= set(tables) else []
+    files += ["views.sql"] if set(tables) == set(TABLES) else []
+    folder = resources.files(__package__)
+    return "\n".join((folder / name).read_text(encoding="utf-8") for name in files)
 
 
 def table_views(record: type[Record]) -> str:

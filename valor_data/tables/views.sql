@@ -43,7 +43,7 @@ FROM captions_accepted(1, 0);
 -- The funnel of one profile and one set of rules, in one row.
 CREATE MACRO funnel_of(of_profile, of_rules, checkers, max_rejects) AS TABLE
 WITH
-own_media AS (FROM media WHERE profile = of_profile),
+own_media AS (FROM media ANTI JOIN opted_out_clips USING (clip_id) WHERE profile = of_profile),
 own_fetches AS (FROM outcomes WHERE stage = 'fetch/' || of_profile),
 own_measures AS (
     SELECT DISTINCT a.clip_id FROM audio_measures AS a
@@ -81,6 +81,7 @@ SEMI JOIN (
     SELECT a.clip_id FROM audio_measures AS a
     JOIN media AS m ON m.clip_id = a.clip_id AND m.sha256 = a.media_sha256 AND m.profile = of_profile
 ) AS seen USING (clip_id)
+ANTI JOIN opted_out_clips USING (clip_id)  -- the ledger tells of them
 WHERE rules_digest = of_rules AND NOT kept
 GROUP BY reason;
 

@@ -1,6 +1,6 @@
-"""Fragmented files: where each fragment lies and when it begins, from the index or from the fragments.
+"""Fragmented files: where each fragment lies and when it begins, from the index and by its own word.
 
-ISO/IEC 14496-12 8.16.3 (segment index box), 8.8.12 (track fragment decode time); Matroska clusters.
+ISO/IEC 14496-12 8.16.3 (segment index), 8.8.7, 8.8.8, 8.8.12 (track fragment); Matroska clusters.
 """
 
 import struct
@@ -8,10 +8,13 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from valor_data.transfer.body import Readable
+from valor_data.transfer.clock import Clock
 
 _MOST_HEAD = 8 << 20
-_FTYP, _EBML = b"ftyp", b"\x1aE\xdf\xa3"
-_CONTAINERS = (b"moov", b"trak", b"mdia", b"moof", b"traf")
+_FTYP, _EBML, _CLUSTER = b"ftyp", b"\x1aE\xdf\xa3", b"\x1fC\xb6u"
+_CONTAINERS = (b"moov", b"trak", b"mdia", b"mvex")
+_KEEPS_SYNC = 0x10000
+"""A sample with this flag is no keyframe."""
 
 
 class Fragment(NamedTuple):
@@ -20,14 +23,27 @@ class Fragment(NamedTuple):
     offset: int
     length: int
     start_us: int
-    """When its first frame is shown, on the clock of the file."""
+    """When its first frame is shown by the index, on the clock of the file."""
+
+
+class Track(NamedTuple):
+    """A track of a fragmented file."""
+
+    number: int
+    kind: str
+    """`vide` or `soun`."""
+    timescale: int
+    """Ticks a second."""
+    flags: int
+    """Of a sample that has none of its own."""
 
 
 class Index(NamedTuple):
-    """A fragmented file of one track."""
+    """A fragmented file with an index."""
 
     head_length: int
     """Bytes before the index: what a decoder needs first."""
+    tracks: tuple[Track, ...]
     fragments: tuple[Fragment, ...]
 
 
@@ -40,24 +56,25 @@ class _Box(NamedTuple):
 
 
 def index_of(file: Readable) -> Index | None:
-    """The index of a fragmented mp4 of one track; None where the file is another, or has no index."""
+    """The index of a fragmented mp4; None where the file is another, or has none."""
     if file.read(4, 4) != _FTYP:
         return None
-    tracks, first = 0, None
+    indexes: list[_Box] = []
+    tracks: tuple[Track, ...] = ()
     for box in _boxes(file, 0, min(file.size, _MOST_HEAD)):
         if box.kind == b"moov":
-            if not any(inner.kind == b"mvex" for inner in _boxes(file, box.body, box.end)):
-                return None
-            tracks = sum(inner.kind == b"trak" for inner in _boxes(file, box.body, box.end))
+            tracks = tracks_of(file, box.end)
         elif box.kind == b"sidx":
-            first = first or box
-            break
+            indexes.append(box)
         elif box.kind in (b"mdat", b"moof"):
             break
-    if not first or tracks != 1:
+    if not indexes or not tracks:
         return None
-    fragments = tuple(_references(file, first, 0))
-    return Index(first.start, fragments) if len(fragments) > 1 else None
+    # Each track may have an index of its own; the picture's says where a decoder can begin.
+    leading = {track.number for track in tracks if track.kind == "vide"} or {tracks[0].number}
+    chosen = next((box for box in indexes if _number(file, box.body + 4) in leading), indexes[0])
+    fragments = tuple(_references(file, chosen, 0))
+    return Index(indexes[0].start, tracks, fragments) if len(fragments) > 1 else None
 
 
 def _references(file: Readable, box: _Box, depth: int) -> Iterator[Fragment]:
@@ -82,28 +99,67 @@ def _references(file: Readable, box: _Box, depth: int) -> Iterator[Fragment]:
         offset, time = offset + size, time + duration
 
 
-def timescale_of(head: Readable) -> int | None:
-    """Ticks a second of the one track in an initialisation segment."""
-    for box in _walk(head, 0, head.size):
-        if box.kind == b"mdhd":
-            data = head.read(box.body, 32)
-            return int(struct.unpack_from(">I", data, 20 if data[0] else 12)[0])
+def tracks_of(head: Readable, end: int) -> tuple[Track, ...]:
+    """Picture and sound in what a decoder needs first; empty where the file is not fragmented."""
+    kinds: list[list[int | str]] = []
+    flags: dict[int, int] = {}
+    for box in _walk(head, 0, end):
+        if box.kind == b"tkhd":
+            kinds.append([_number(head, box.body + (20 if head.read(box.body, 1) == b"\1" else 12)), "", 0])
+        elif box.kind == b"mdhd" and kinds:
+            kinds[-1][2] = _number(head, box.body + (20 if head.read(box.body, 1) == b"\1" else 12))
+        elif box.kind == b"hdlr" and kinds:
+            kinds[-1][1] = kinds[-1][1] or head.read(box.body + 8, 4).decode("latin-1")
+        elif box.kind == b"trex":
+            flags[_number(head, box.body + 4)] = _number(head, box.body + 20)
+    tracks = (Track(int(n), str(kind), int(scale), flags.get(int(n), -1)) for n, kind, scale in kinds)
+    return tuple(t for t in tracks if t.kind in ("vide", "soun") and t.timescale and t.flags >= 0)
+
+
+def clock_of(fragment: Readable, tracks: Sequence[Track]) -> Clock | None:
+    """When a fragment begins by its own word; None where it does not say."""
+    first = fragment.read(0, 4)
+    if first in (_EBML, _CLUSTER):
+        us = _cluster_us(fragment.read(0, 4096))
+        return None if us is None else Clock(us, None)
+    for box in _boxes(fragment, 0, min(fragment.size, _MOST_HEAD)):
+        if box.kind == b"moof":
+            starts = [_run(fragment, traf, tracks) for traf in _boxes(fragment, box.body, box.end)
+                      if traf.kind == b"traf"]  # fmt: skip
+            known = {start[0].kind: start[1:] for start in starts if start}
+            picture, sound = known.get("vide"), known.get("soun")
+            if picture or sound:
+                return Clock(picture and picture[0], sound and sound[0], picture is None or picture[1])
+        elif box.kind == b"mdat":
+            break
     return None
 
 
-def start_us_of(fragment: Readable, timescale: int | None) -> int | None:
-    """When a fragment begins by its own word; None where it does not say."""
-    if fragment.read(0, 4) == _EBML or fragment.read(0, 4) == b"\x1fC\xb6u":
-        return _cluster_us(fragment.read(0, 4096))
-    if not timescale:
-        return None
-    for box in _walk(fragment, 0, min(fragment.size, _MOST_HEAD)):
-        if box.kind == b"tfdt":
-            data = fragment.read(box.body, 12)
-            ticks = struct.unpack_from(">Q" if data[0] else ">I", data, 4)[0]
-            return int(ticks * 1_000_000 // timescale)
-        if box.kind == b"mdat":
-            break
+def _run(file: Readable, traf: _Box, tracks: Sequence[Track]) -> tuple[Track, int, bool] | None:
+    """(track, when its first sample is shown, whether that is a keyframe) of a track fragment."""
+    track, ticks, flags = None, None, 0
+    for box in _boxes(file, traf.body, traf.end):
+        told = _number(file, box.body) & 0xFFFFFF
+        if box.kind == b"tfhd":
+            number = _number(file, box.body + 4)
+            track = next((one for one in tracks if one.number == number), None)
+            flags = track.flags if track else 0
+            if told & 0x20:
+                skipped = sum(size for bit, size in ((0x1, 8), (0x2, 4), (0x8, 4), (0x10, 4)) if told & bit)
+                flags = _number(file, box.body + 8 + skipped)
+        elif box.kind == b"tfdt":
+            wide = file.read(box.body, 1) == b"\1"
+            ticks = int.from_bytes(file.read(box.body + 4, 8 if wide else 4), "big")
+        elif box.kind == b"trun" and track and ticks is not None:
+            at = box.body + 8 + (4 if told & 0x1 else 0)
+            if told & 0x4:
+                flags, at = _number(file, at), at + 4
+            at += sum(4 for bit in (0x100, 0x200) if told & bit)
+            if told & 0x400:
+                flags, at = flags if told & 0x4 else _number(file, at), at + 4
+            offset = struct.unpack(">i", file.read(at, 4))[0] if told & 0x800 else 0
+            us = (ticks + offset) * 1_000_000 // track.timescale
+            return track, us, not flags & _KEEPS_SYNC
     return None
 
 
@@ -117,11 +173,8 @@ def _cluster_us(data: bytes) -> int | None:
     return int.from_bytes(data[at + 2 : at + 2 + size], "big") * 1000
 
 
-def covering(starts_us: Sequence[int], start_us: int, end_us: int, spare: int = 0) -> range:
-    """Numbers of the fragments that hold [start_us, end_us); `spare` more of them ahead."""
-    first = max(0, sum(start <= start_us for start in starts_us) - 1 - spare)
-    last = max(first + 1, sum(start < end_us for start in starts_us))
-    return range(first, last)
+def _number(file: Readable, at: int) -> int:
+    return int.from_bytes(file.read(at, 4), "big")
 
 
 def _walk(file: Readable, start: int, end: int) -> Iterator[_Box]:

@@ -15,31 +15,20 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Literal, NamedTuple, Self
+from typing import NamedTuple, Self
 from urllib.parse import urlsplit
 
 from valor_data.errors import ItemError, Kind, Reason, RetryableError
 from valor_data.recipe import Access
 from valor_data.transfer import playlist
-from valor_data.transfer.body import Body, Joined, Part, Readable
-from valor_data.transfer.fragments import Index, covering, index_of, start_us_of, timescale_of
+from valor_data.transfer.body import Body, Readable
+from valor_data.transfer.stream import Entry, Remote, Stream, Text, suffix_of
 from valor_data.transfer.upstream import Fault, Upstream
 
-_SUFFIX = re.compile(r"\.[A-Za-z0-9]{1,5}\Z")
 _PIECE = 1 << 16
 _SEND_BUFFER = 1 << 15
 """What a reader asks for and leaves unread lies in this buffer, not in a host's bill."""
 _OWN_HOST_ONLY = ("cookie", "authorization")
-
-
-class Remote(NamedTuple):
-    """A stream of a video, as the platform tells it."""
-
-    url: str
-    headers: tuple[tuple[str, str], ...] = ()
-    fragments: tuple[tuple[str, float | None], ...] = ()
-    """(address, seconds) of each; the first without seconds is what a decoder needs first."""
-    kind: Literal["file", "hls", "fragments"] = "file"
 
 
 class Gateway:
@@ -100,11 +89,11 @@ class Transfer:
     ) -> None:
         self._upstream, self._base, self._folder, self._most = upstream, base, folder, most_bytes
         self._lock = threading.Lock()
-        self._served: list[Readable | _Entry] = []
+        self._served: list[Readable | Entry] = []
         self._entries: dict[str, str] = {}
         self._bodies: dict[str, Body] = {}
         self.fault: Fault | None = None
-        self._streams = [_Stream(self, remote) for remote in remotes]
+        self._streams = [Stream(self, remote, number > 0) for number, remote in enumerate(remotes)]
 
     @contextmanager
     def span(self, start_ms: int, end_ms: int) -> Iterator[Span]:
@@ -119,10 +108,7 @@ class Transfer:
             if body.fault and body.fault.reason.kind is Kind.TRANSIENT:
                 body.fault = None
         before = self.bytes_read
-        source = tuple(
-            stream.address(start_ms * 1000, end_ms * 1000, spare=int(number > 0))
-            for number, stream in enumerate(self._streams)
-        )
+        source = tuple(stream.address(start_ms * 1000, end_ms * 1000) for stream in self._streams)
         try:
             yield Span(source, self, before)
         except (ItemError, RetryableError) as error:
@@ -148,7 +134,9 @@ class Transfer:
             body.close()
 
     def body(self, url: str, remote: Remote) -> Body:
-        """The one body of an address."""
+        """The one body of an address. Raises ItemError for one that is not on the web."""
+        if urlsplit(url).scheme not in ("http", "https"):
+            raise ItemError(Reason.UNSUPPORTED_FORMAT, "the playlist names something that is not on the web")
         with self._lock:
             if url not in self._bodies:
                 own = urlsplit(url).netloc == urlsplit(remote.url).netloc
@@ -157,7 +145,7 @@ class Transfer:
                 self._bodies[url] = Body(self._upstream, url, headers, path, self._most)
             return self._bodies[url]
 
-    def serve(self, what: "Readable | _Entry", suffix: str) -> str:
+    def serve(self, what: "Readable | Entry", suffix: str) -> str:
         """An address of ours."""
         with self._lock:
             self._served.append(what)
@@ -167,123 +155,24 @@ class Transfer:
         """Our address of something that a playlist names."""
         known = self._entries.get(url)
         if known is None:
-            if urlsplit(url).scheme not in ("http", "https"):
-                raise ItemError(
-                    Reason.UNSUPPORTED_FORMAT, "the playlist names something that is not on the web"
-                )
-            suffix = _SUFFIX.search(urlsplit(url).path)
-            known = self._entries[url] = self.serve(_Entry(url, remote), suffix[0] if suffix else "")
+            known = self._entries[url] = self.serve(Entry(url, remote), suffix_of(url))
         return known
 
     def opened(self, number: int) -> Readable:
         """What stands behind an address of ours. Raises LookupError, ItemError, RetryableError."""
         what = self._served[number]
-        if not isinstance(what, _Entry):
+        if not isinstance(what, Entry):
             return what
         body = self.body(what.url, what.remote)
         if not playlist.is_playlist(body.read(0, 64)):
             return body
         text = body.text(playlist.MOST_BYTES)
         ours = playlist.rewritten(text, body.url, lambda url: self.entry(url, what.remote))
-        return _Text(ours.encode())
+        return Text(ours.encode())
 
     def note(self, fault: Fault) -> None:
         """A reader met this."""
         self.fault = self.fault or fault
-
-
-class _Entry(NamedTuple):
-    """Something that a playlist names: another playlist, or media."""
-
-    url: str
-    remote: Remote
-
-
-class _Text:
-    """Bytes at hand."""
-
-    def __init__(self, data: bytes) -> None:
-        self._data = data
-        self.size = len(data)
-
-    def read(self, start: int, length: int) -> bytes:
-        """See `Readable`."""
-        return self._data[start : start + length]
-
-
-class _Stream:
-    """One stream and how a span of it is reached."""
-
-    def __init__(self, transfer: Transfer, remote: Remote) -> None:
-        self._transfer, self._remote = transfer, remote
-        self._index: Index | None = None
-        self._address: str | None = None
-        self._head: list[Part] = []
-        self._starts_us: list[int] | None = None
-
-    def address(self, start_us: int, end_us: int, spare: int) -> tuple[str, int | None]:
-        """Our address of the span, and how much later than the stream it begins; see `Span.source`."""
-        if self._remote.kind == "fragments":
-            return self._listed(start_us, end_us, spare)
-        if self._address is None:
-            self._open()
-        if self._index:
-            return self._indexed(self._index, start_us, end_us, spare)
-        assert self._address
-        return self._address, None
-
-    def _open(self) -> None:
-        body = self._transfer.body(self._remote.url, self._remote)
-        if self._remote.kind == "hls" or playlist.is_playlist(body.read(0, 64)):
-            self._address = self._transfer.serve(_Entry(self._remote.url, self._remote), ".m3u8")
-            return
-        self._index = index_of(body)
-        suffix = _SUFFIX.search(urlsplit(self._remote.url).path)
-        self._address = self._transfer.serve(body, suffix[0] if suffix else "")
-
-    def _indexed(self, index: Index, start_us: int, end_us: int, spare: int) -> tuple[str, int]:
-        body = self._transfer.body(self._remote.url, self._remote)
-        origin_us = index.fragments[0].start_us
-        chosen = covering([one.start_us - origin_us for one in index.fragments], start_us, end_us, spare)
-        first, last = index.fragments[chosen[0]], index.fragments[chosen[-1]]
-        joined = Joined(
-            [
-                Part(body, 0, index.head_length),
-                Part(body, first.offset, last.offset + last.length - first.offset),
-            ]
-        )
-        return self._transfer.serve(joined, ".mp4"), first.start_us - origin_us
-
-    def _listed(self, start_us: int, end_us: int, spare: int) -> tuple[str, int]:
-        """The list's times only say where to look; when a fragment begins is its own word."""
-        urls = [url for url, _ in self._remote.fragments]
-        seconds = [length for _, length in self._remote.fragments]
-        has_head = bool(seconds) and seconds[0] is None
-        media, lengths = urls[has_head:], [length or 0.0 for length in seconds[has_head:]]
-        if not media:
-            raise ItemError(Reason.UNSUPPORTED_FORMAT, "the platform's list of fragments is empty")
-        starts_us = [round(1e6 * sum(lengths[:number])) for number in range(len(media))]
-        chosen = covering(starts_us, start_us, end_us, spare=max(1, spare))
-        head = [self._transfer.body(urls[0], self._remote)] if has_head else []
-        timescale = timescale_of(head[0]) if head else None
-        origin_us = self._own_start_us(media[0], timescale)
-        begun_us = self._own_start_us(media[chosen[0]], timescale)
-        if origin_us is None or begun_us is None:  # it says nothing: all from the beginning on
-            chosen, origin_us, begun_us = range(chosen[-1] + 1), 0, 0
-        bodies = [*head, *(self._transfer.body(media[number], self._remote) for number in chosen)]
-        suffix = _SUFFIX.search(urlsplit(media[0]).path)
-        joined = _Lazy(bodies)
-        return self._transfer.serve(joined, suffix[0] if suffix else ""), begun_us - origin_us
-
-    def _own_start_us(self, url: str, timescale: int | None) -> int | None:
-        return start_us_of(self._transfer.body(url, self._remote), timescale)
-
-
-class _Lazy(Joined):
-    """Whole bodies one behind the other; their sizes take one read of each."""
-
-    def __init__(self, bodies: Sequence[Readable]) -> None:
-        super().__init__([Part(body, 0, body.size) for body in bodies])
 
 
 class _Server(ThreadingHTTPServer):
@@ -301,6 +190,10 @@ def _handler_of(videos: Mapping[str, Transfer]) -> type[BaseHTTPRequestHandler]:
 
         def log_message(self, *_: object) -> None:
             """Nobody reads it."""
+
+        def end_headers(self) -> None:
+            self.send_header("Connection", "close")
+            super().end_headers()
 
         def do_GET(self) -> None:
             match = re.fullmatch(r"/([0-9a-f]{16})/(\d+)(?:\.\w+)?", self.path)

@@ -1,15 +1,39 @@
-"""HLS playlists: every address in them turned into one of ours."""
+"""HLS playlists (RFC 8216): every address in them turned into one of ours, and their segments."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 from urllib.parse import urljoin
 
 _URI = re.compile(r'\bURI="([^"]*)"')
+_LENGTH = re.compile(r"#EXTINF:\s*([\d.]+)")
+_TARGET = re.compile(r"#EXT-X-TARGETDURATION:\s*(\d+)")
+_BEYOND = re.compile(
+    r"#EXT-X-(STREAM-INF|I-FRAMES-ONLY|DISCONTINUITY(?!-SEQUENCE)|BYTERANGE|GAP|PART|SKIP|KEY:(?!.*METHOD=NONE))"
+)
 MOST_BYTES = 16 << 20
 
 
+class Segment(NamedTuple):
+    """A stretch of a presentation."""
+
+    url: str
+    start_us: int
+    """By the list's own lengths, from its beginning."""
+    length_us: int
+
+
+class Segments(NamedTuple):
+    """A presentation that is over and has one clock."""
+
+    head_url: str | None
+    """What a decoder needs first."""
+    segments: tuple[Segment, ...]
+    target_s: int
+
+
 def is_playlist(text: bytes) -> bool:
-    """Whether bytes begin as a playlist does (RFC 8216 4.3.1.1)."""
+    """Whether bytes begin as a playlist does (4.3.1.1)."""
     return text.lstrip(b"\xef\xbb\xbf \r\n").startswith(b"#EXTM3U")
 
 
@@ -26,6 +50,35 @@ def rewritten(text: str, base: str, address: Callable[[str], str]) -> str:
         elif line.strip():
             lines.append(_mapped(line.strip(), base, address))
     return "\n".join([*lines, ""])
+
+
+def segments_of(text: str, base: str) -> Segments | None:
+    """The segments of a playlist; None where it is a list of lists, still grows, is encrypted, or its
+    segments are parts of files or stand on more than one clock."""
+    heads = {match[1] for line in text.splitlines() if line.startswith("#EXT-X-MAP:")
+             for match in _URI.finditer(line)}  # fmt: skip
+    target = _TARGET.search(text)
+    if _BEYOND.search(text) or "#EXT-X-ENDLIST" not in text or len(heads) > 1 or not target:
+        return None
+    segments: list[Segment] = []
+    start_us = length_us = 0
+    for line in text.splitlines():
+        if match := _LENGTH.match(line):
+            length_us = round(1e6 * float(match[1]))
+        elif line.strip() and not line.startswith("#"):
+            segments.append(Segment(urljoin(base, line.strip()), start_us, length_us))
+            start_us += length_us
+    head = urljoin(base, heads.pop()) if heads else None
+    return Segments(head, tuple(segments), int(target[1])) if len(segments) > 1 else None
+
+
+def written(head: str | None, segments: Sequence[tuple[str, int]], target_s: int) -> str:
+    """A playlist of segments, each (address, microseconds)."""
+    lines = ["#EXTM3U", "#EXT-X-VERSION:7", f"#EXT-X-TARGETDURATION:{target_s}"]
+    lines += [f'#EXT-X-MAP:URI="{head}"'] if head else []
+    for address, length_us in segments:
+        lines += [f"#EXTINF:{length_us / 1e6:.6f},", address]
+    return "\n".join([*lines, "#EXT-X-ENDLIST", ""])
 
 
 def _mapped(uri: str, base: str, address: Callable[[str], str]) -> str:

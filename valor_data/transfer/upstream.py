@@ -99,7 +99,7 @@ class Upstream:
         try:
             yield _answer(response, _final(url, response), start)
         finally:
-            response.close() if response.length_remaining else response.release_conn()
+            response.release_conn() if response.closed else response.close()
 
     def close(self) -> None:
         """Hang up."""
@@ -117,7 +117,7 @@ def _answer(response: Any, url: str, start: int | None) -> Answer:
     headers = {name.lower(): value for name, value in response.headers.items()}
     length = headers.get("content-length", "")
     promised = int(length) if length.isdigit() else None
-    blocks = _blocks(response, promised)
+    blocks = _blocks(response)
     if response.status == 200:
         return Answer(0, promised, promised, start is not None, url, headers, blocks)
     match = _RANGE.fullmatch(headers.get("content-range", "").strip())
@@ -146,14 +146,11 @@ def status_error(status: int, words: str | None, headers: Mapping[str, str]) -> 
     return clip_error(reason, message, retry_after_s(headers.get("retry-after")))
 
 
-def _blocks(response: Any, promised: int | None) -> Iterator[bytes]:
+def _blocks(response: Any) -> Iterator[bytes]:
     begun, came = time.monotonic(), 0
     with _named():
-        while (
-            block := response.read1(1 << 16)
-            if promised is None
-            else response.read(min(1 << 16, promised - came))
-        ):
+        # What has come, not as much as was asked for: a drip would renew the limit on silence for ever.
+        while block := response.read1(1 << 16):
             came += len(block)
             yield block
             spent = time.monotonic() - begun

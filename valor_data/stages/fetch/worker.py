@@ -10,7 +10,7 @@ from typing import Literal, NamedTuple
 from valor_data import layout, rights
 from valor_data.consent import Consent
 from valor_data.errors import ItemError, Kind, Reason, RetryableError, without_secrets
-from valor_data.media import cut, ffmpeg, probe
+from valor_data.media import copy, cut, ffmpeg, probe
 from valor_data.mirrors import Found, Mirrors
 from valor_data.recipe import Recipe
 from valor_data.records import Clip, Media, Video
@@ -173,6 +173,8 @@ class Fetcher:
 
     def _cut(self, source: cut.Source, start_ms: int, end_ms: int, out: Path) -> cut.Cut:
         limit_s = self._recipe.fetch.clip_seconds_limit
+        if self._recipe.fetch.profile == "copy":
+            return copy.copy(source, start_ms, end_ms, out, limit_s)
         return cut.cut(source, start_ms, end_ms, self._encoding, out, limit_s)
 
     def _keep(self, clip: Clip, done: cut.Cut, out: Path, told: _Bytes) -> Media:

@@ -25,6 +25,7 @@ from valor_data.records import Release, SplitOf
 from valor_data.schema import schema_digest
 from valor_data.shards import ShardInfo, ShardWriter
 from valor_data.stages.shard import card
+from valor_data.stages.shard.permission import Recheck, permitted
 from valor_data.stages.shard.plan import (
     Plan,
     PlannedShard,
@@ -51,14 +52,20 @@ class ReleaseResult(NamedTuple):
     """Its folder in the workspace."""
     counts: dict[str, int]
     content_sha256: str
+    reasons: dict[str, int]
+    """Reason -> clips that an owner or the recipe's policy on rights keeps out."""
     warnings: list[str]
 
 
-def write_release(workspace: Workspace, progress: bool = True) -> ReleaseResult:
-    """Write the recipe's release, or finish it, or find that it stands.
+def write_release(
+    workspace: Workspace, progress: bool = True, recheck: Recheck | None = None
+) -> ReleaseResult:
+    """Write the recipe's release, or finish it, or find that it stands. `recheck` asks anew what is stated
+    of videos, where the recipe requires it and it was asked too long ago.
 
-    Raises UserError where there is nothing to release (naming the step that is missing), and where
-    this version stands with other content; FatalError where a media object is gone or changed.
+    Raises UserError where there is nothing to release (naming the step that is missing), where rights
+    are too old, and where this version stands with other content; FatalError where a media object is
+    gone or changed.
     """
     recipe = workspace.recipe
     batches = workspace.tables.releasable(
@@ -71,7 +78,10 @@ def write_release(workspace: Workspace, progress: bool = True) -> ReleaseResult:
     found = [batch for batch in batches if batch.num_rows]
     if not found:
         raise UserError(f"{workspace.root}: nothing to release: {_missing_step(workspace)}")
-    rows = pa.Table.from_batches(found)
+    allowed = permitted(workspace, pa.Table.from_batches(found), recheck)
+    rows = allowed.rows
+    if not rows.num_rows:
+        raise UserError(f"{workspace.root}: nothing to release: [rights] keeps out every kept clip")
     assigned = assign_splits(recipe, rows)
     facts = facts_table(rows, assigned.splits)
     plan = make_plan(recipe, facts)
@@ -90,7 +100,7 @@ def write_release(workspace: Workspace, progress: bool = True) -> ReleaseResult:
         f"{video}: lists put its clips into different splits; all are in {assigned.splits[video]}"
         for video in assigned.mixed
     ]
-    return ReleaseResult(prefix, counts, made.content_sha256, warnings)
+    return ReleaseResult(prefix, counts, made.content_sha256, allowed.reasons, warnings)
 
 
 def _missing_step(workspace: Workspace) -> str:
