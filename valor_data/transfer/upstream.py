@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from http.client import HTTPException
 from typing import Any, NamedTuple
 from urllib.parse import urljoin, urlsplit
 
@@ -231,15 +232,23 @@ class _HeadLimit:
     sock: Any
 
     def getresponse(self) -> Any:
-        timer = threading.Timer(HEAD_S, self._hang_up)
+        late = threading.Event()
+        timer = threading.Timer(HEAD_S, self._hang_up, (late,))
         timer.daemon = True
         timer.start()
         try:
-            return super().getresponse()  # type: ignore[misc]
+            response = super().getresponse()  # type: ignore[misc]
+        except (OSError, HTTPException):
+            if not late.is_set():
+                raise
         finally:
             timer.cancel()
+        if late.is_set():  # what came of the head looks like a whole one
+            raise TimeoutError(f"the head of the answer did not come in {HEAD_S:.0f} s")
+        return response
 
-    def _hang_up(self) -> None:
+    def _hang_up(self, late: threading.Event) -> None:
+        late.set()
         with contextlib.suppress(OSError, AttributeError):
             self.sock.shutdown(socket.SHUT_RDWR)
 

@@ -95,6 +95,10 @@ class Fetcher:
             final = error is None or error.reason.kind is Kind.POLICY
             yield done if error is None or final else self._second_chance(by_id[done.clip_id], error)
 
+    def restated(self, clip: Clip) -> Video:
+        """What is stated now of a clip's video. Raises ItemError or RetryableError."""
+        return self._video(clip, self._resolver.resolve(clip.url), {})
+
     def _second_chance(self, clip: Clip, refusal: ItemError | RetryableError) -> Done[Fetched]:
         try:
             media = self._mirrored(clip, "after")
