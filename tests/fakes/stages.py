@@ -116,6 +116,10 @@ def _act(act: str, clip_id: str, folder: str) -> Done[Any] | None:
         case ["ok", seconds]:
             time.sleep(float(seconds))
             return Done(clip_id, value=clip_id)
+        case ["meet", workers]:
+            while len(list(Path(folder).glob("worker-*"))) < int(workers):
+                time.sleep(0.01)
+            return Done(clip_id, value=clip_id)
         case ["empty"]:
             return Done(clip_id)
         case ["reject"]:

@@ -236,6 +236,7 @@ class _HeadLimit:
         timer = threading.Timer(HEAD_S, self._hang_up, (late,))
         timer.daemon = True
         timer.start()
+        response = None
         try:
             response = super().getresponse()  # type: ignore[misc]
         except (OSError, HTTPException):
@@ -243,7 +244,9 @@ class _HeadLimit:
                 raise
         finally:
             timer.cancel()
-        if late.is_set():  # what came of the head looks like a whole one
+        if late.is_set():
+            if response:  # what came of the head looks like a whole one
+                response.close()
             raise TimeoutError(f"the head of the answer did not come in {HEAD_S:.0f} s")
         return response
 
