@@ -5,8 +5,8 @@
 A made-up video (640x360, 25 fps, B-frames, a keyframe every five seconds, AAC, ten minutes) lies in
 several containers on one loopback server. Both sides cut the same spans from it in turn, A B A B: ours
 through the gateway as a worker does, each span with nothing read before. CPU is seconds of user and
-system, children included, less what the loopback server itself spent on each side (measured on its
-threads), and the median of the ratios of neighbours is told; `with all` counts resolving and probing too.
+system, children included; the loopback server's own share counts on both sides. The median of the ratios
+of neighbours is told; `with all` counts resolving and probing too.
 Bytes are what the server sent beside the floor, which is the index (or playlist) and the packets from the
 keyframe at or before the start to the end; `plain` has no row of two addresses or a list of fragments
 that it could read in one piece. Start-up, paid once a worker, is told apart.
