@@ -47,15 +47,8 @@ def _stamp_us(packet: bytes) -> tuple[str, int] | None:
     if len(packet) < 14 or packet[:3] != b"\0\0\1" or not packet[7] & 0x80:
         return None
     number = packet[3]
-    kind = (
-        "picture" if 0xE0 <= number <= 0xEF else "sound" if 0xC0 <= number <= 0xDF or number == 0xBD else ""
-    )
+    is_sound = 0xC0 <= number <= 0xDF or number == 0xBD
+    kind = "picture" if 0xE0 <= number <= 0xEF else "sound" if is_sound else ""
     high, middle, low = struct.unpack_from(">BHH", packet, 9)
     ticks = (high >> 1 & 7) << 30 | middle >> 1 << 15 | low >> 1
     return (kind, ticks * 100 // 9) if kind else None
-
-
-def _kind(number: int) -> str:
-    if 0xE0 <= number <= 0xEF:
-        return "picture"
-    return "sound" if 0xC0 <= number <= 0xDF or number == 0xBD else ""
