@@ -85,6 +85,9 @@ class _Notes:
         done (`standing` before this run), lest the few that always fail stop a run that retries them."""
         self.counts["new"] = tally.ok
         self.warnings += [f"unknown fault: {message}" for message in tally.unknown]
+        if tally.left:
+            told = ", ".join(f"{reason} {count}" for reason, count in tally.left.most_common())
+            self.warnings.append(f"copies in mirrors that could not serve, so the platform was asked: {told}")
         for host, stopped in tally.stopped.items():
             self.ok = False
             self.warnings.append(_blocked(host, stopped, tally.untried[host]))

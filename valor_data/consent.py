@@ -124,13 +124,9 @@ class Consent:
 
 
 def _session(access: Access) -> requests.Session:
-    """As the recipe's access asks; what is wrong with that, the resolver has told."""
+    """As the recipe's access asks."""
     session = requests.Session()
-    proxy = access.proxy
-    if proxy and proxy.startswith("env:"):
-        proxy = os.environ.get(proxy.removeprefix("env:"))
-    if proxy:
-        proxy = proxy.replace("socks5://", "socks5h://", 1)  # names are looked up where the proxy stands
+    if proxy := access.proxy_address():
         session.proxies = {"http": proxy, "https": proxy}
         session.trust_env = False  # else the environment's proxy would come first
     if access.source_address:

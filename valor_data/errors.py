@@ -107,6 +107,19 @@ _KINDS = {
 }
 
 
+STATUSES = {
+    401: Reason.LOGIN_REQUIRED, 402: Reason.MEMBERS_ONLY, 403: Reason.FORBIDDEN, 404: Reason.NOT_FOUND,
+    407: Reason.TRANSPORT, 408: Reason.TIMEOUT, 410: Reason.NOT_FOUND, 429: Reason.RATE_LIMITED,
+    451: Reason.GEO_BLOCKED,
+}  # fmt: skip
+"""HTTP statuses that say why an answer does not hold what was asked for."""
+
+
+def reason_of_status(status: int) -> Reason:
+    """The reason in an HTTP status; 5xx is `server_error`, what nobody named `unknown`."""
+    return Reason.SERVER_ERROR if status >= 500 else STATUSES.get(status, Reason.UNKNOWN)
+
+
 class ValorDataError(Exception):
     """Every error that this package raises on purpose."""
 

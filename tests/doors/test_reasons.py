@@ -12,10 +12,10 @@ from yt_dlp.networking.exceptions import HTTPError, IncompleteRead, TransportErr
 from yt_dlp.utils import DownloadError, ExtractorError, GeoRestrictedError, UserNotLive
 
 from tests.fakes.media_server import Fault, MediaServer
-from valor_data.errors import Kind, Reason, RetryableError, clip_error
+from valor_data.errors import STATUSES, Kind, Reason, RetryableError, clip_error
 from valor_data.recipe import Access, Fetch
 from valor_data.resolve import Resolver
-from valor_data.resolve.reasons import STATUSES, error_of, explained
+from valor_data.resolve.reasons import error_of, explained
 from valor_data.resolve.sentences import SENTENCES, Sentence
 
 

@@ -508,7 +508,7 @@ def test_youtubes_clients_and_tokens_reach_yt_dlp(monkeypatch: pytest.MonkeyPatc
         "youtube": {"player_client": ["web", "-tv"], "po_token": ["web.gvs+AAA", "tv.player+BBB"]},
         "youtubepot-bgutilhttp": {"base_url": ["http://127.0.0.1:4416"]},
     }
-    assert (params["proxy"], params["sleep_interval_requests"]) == ("socks5://127.0.0.1:1080", 0.5)
+    assert (params["proxy"], params["sleep_interval_requests"]) == ("socks5h://127.0.0.1:1080", 0.5)
 
 
 def test_only_images_is_nothing_to_play() -> None:

@@ -113,7 +113,9 @@ def test_a_broken_copy_does_not_hide_the_platform(video: Path, server: MediaServ
     (server.folder / "v.mp4").write_bytes(video.read_bytes())
     mirror = {"kind": "folder", "at": str(tmp_path / "videos"), "holds": "videos"}
     recipe = _recipe(tmp_path, [f"{ID},{server.url('v.mp4')},2,5"], mirrors=[mirror])
-    assert _fetch(recipe).counts["fetched"] == 1
+    report = _fetch(recipe)
+    assert report.counts["fetched"] == 1
+    assert any("copies in mirrors that could not serve" in told for told in report.warnings)
     media, _ = _rows(tmp_path)
     assert media[f"{ID}_2000_5000"].origin == "platform"
 
@@ -208,20 +210,25 @@ def test_a_host_that_blocks_ends_its_part_with_words_of_what_to_do(
     assert _fetch(recipe).counts["fetched"] == 3
 
 
+@pytest.mark.parametrize("source", ["robots.txt", "header"])
 def test_a_release_asks_again_what_was_stated_long_ago(
-    video: Path, server: MediaServer, tmp_path: Path
+    source: str, video: Path, server: MediaServer, tmp_path: Path
 ) -> None:
     """The host has changed its mind between fetch and release."""
-    for name in ("a.mp4", "b.mp4"):
-        (server.folder / name).write_bytes(video.read_bytes())
+    (server.folder / "a.mp4").write_bytes(video.read_bytes())
     rows = [f"{ID},{server.url('a.mp4')},2,5"]
-    rights = {"signals": "require", "recheck_days": 0}
-    recipe = _recipe(tmp_path, rows, rights=rights, rules=[], shard={"require_caption": False})
+    recipe = _recipe(
+        tmp_path, rows, rights={"signals": "require", "recheck_days": 0}, rules=[],
+        shard={"require_caption": False},
+    )  # fmt: skip
     options = chain.Options(engine="inline", progress=False)
     assert chain.fetch(recipe, options).counts["fetched"] == 1
     chain.filter(recipe, options)
-    (server.folder / "robots.txt").write_text("User-agent: *\nContent-Signal: ai-train=no\n")
-    with pytest.raises(UserError, match=r"nothing to release|no clip"):
+    if source == "header":
+        server.answer_headers = {"X-Robots-Tag": "noai"}
+    else:
+        (server.folder / "robots.txt").write_text("User-agent: *\nContent-Signal: ai-train=no\n")
+    with pytest.raises(UserError):
         chain.shard(recipe, options)
     (kept,) = Tables.open(str(tmp_path / "w")).rows(Video)
-    assert kept.signals == ("robots.txt: ai-train=no",)
+    assert kept.signals == (("header: noai",) if source == "header" else ("robots.txt: ai-train=no",))

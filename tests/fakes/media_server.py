@@ -152,6 +152,8 @@ class MediaServer:
         self.cpu_s = 0.0
         """CPU time of the threads that answered."""
         self.requests: Counter[str] = Counter()
+        self.answer_headers: dict[str, str] = {}
+        """Sent with every answer."""
         self.headers: list[tuple[str, dict[str, str]]] = []
         """(path, request headers) of each request, in order."""
         self.stopping = threading.Event()
@@ -202,6 +204,8 @@ def _handler_of(server: MediaServer) -> type[BaseHTTPRequestHandler]:
 
         def end_headers(self) -> None:
             self.send_header("Connection", "close")
+            for name, value in server.answer_headers.items():
+                self.send_header(name, value)
             super().end_headers()
 
         def handle(self) -> None:

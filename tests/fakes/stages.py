@@ -132,6 +132,8 @@ def _act(act: str, clip_id: str, folder: str) -> Done[Any] | None:
             return Done(clip_id, error=RetryableError(Reason.RATE_LIMITED, "told to", float(rest_s)))
         case ["reject-with-value"]:
             return Done(clip_id, clip_id, ItemError(Reason.NOT_PERMITTED, "told to"))
+        case ["leave-broken"]:
+            return Done(clip_id, error=ItemError(Reason.CORRUPT, "told to"), left=True)
         case ["leave"]:
             return Done(clip_id, left=True)
         case ["later"]:

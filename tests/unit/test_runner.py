@@ -381,7 +381,9 @@ def test_what_a_refused_clip_found_out_is_kept(tmp_path: Path) -> None:
 
 
 def test_what_a_stage_leaves_has_no_row(tmp_path: Path) -> None:
-    stage = _stage(tmp_path, [Piece("a_0_9", ("leave",)), Piece("b_0_9")])
+    pieces = [Piece("a_0_9", ("leave",)), Piece("b_0_9"), Piece("c_0_9", ("leave-broken",))]
+    stage = _stage(tmp_path, pieces)
     workspace = MemoryWorkspace()
-    assert _run(stage, workspace).done == 1
+    tally = _run(stage, workspace)
+    assert (tally.done, tally.left) == (1, {"corrupt": 1})
     assert list(workspace.ledger) == ["b_0_9"]

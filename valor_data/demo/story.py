@@ -22,7 +22,10 @@ _VIDEO_SUFFIXES = {
     ".3gp", ".avi", ".flv", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".ogv", ".ts",
     ".webm", ".wmv",
 }  # fmt: skip
-_QUERY = "select split, clip_id, round(loudness_lufs, 1) as lufs, caption from catalog where kept limit 8"
+_QUERY = (
+    "select split, clip_id, round(loudness_lufs, 1) as lufs, caption from catalog where kept "
+    "order by clip_id limit 8"
+)
 
 Spans = list[tuple[float, float, str]]
 """(start, end, caption) of a video's clips, seconds; the caption may be empty."""

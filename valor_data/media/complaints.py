@@ -25,32 +25,6 @@ class Complaint(NamedTuple):
     example: str
 
 
-NETWORK = (
-    Complaint(r"HTTP error 4(04|10)", Reason.NOT_FOUND, "[http @ 0x1] HTTP error 410 Gone"),
-    Complaint(r"HTTP error 401", Reason.LOGIN_REQUIRED, "[http @ 0x1] HTTP error 401 Unauthorized"),
-    Complaint(r"HTTP error 403", Reason.FORBIDDEN, "[https @ 0x1] HTTP error 403 Forbidden"),
-    Complaint(r"HTTP error 429", Reason.RATE_LIMITED, "[https @ 0x1] HTTP error 429 Too Many Requests"),
-    Complaint(r"HTTP error 451", Reason.GEO_BLOCKED, "[http @ 0x1] HTTP error 451 Legal Reasons"),
-    Complaint(r"HTTP error [35]\d\d", Reason.SERVER_ERROR, "[http @ 0x1] HTTP error 503 Service Unavailable"),
-    # The host has the file, and it holds no byte that one could ask for.
-    Complaint(r"HTTP error 416", Reason.CORRUPT, "[http @ 0x1] HTTP error 416 Range Not Satisfiable"),
-    Complaint(r"HTTP error 4\d\d", Reason.UNKNOWN, "[http @ 0x1] HTTP error 400 Bad Request"),
-    Complaint(
-        r"ends prematurely|ended prematurely", Reason.TRUNCATED,
-        "[http @ 0x1] Stream ends prematurely at 2000, should be 820410",
-    ),
-    Complaint(
-        r"timed out", Reason.TIMEOUT, "[in#0 @ 0x1] Error opening input: Connection timed out",
-    ),
-    Complaint(
-        r"Connection (refused|reset)|Broken pipe|is unreachable|No route to host|Failed to resolve"
-        r"|certificate|handshake|\bTLS\b|\bSSL\b",
-        Reason.TRANSPORT,
-        "[tcp @ 0x1] Connection to tcp://127.0.0.1:42125 failed: Connection refused",
-    ),
-)  # fmt: skip
-"""What the way to the bytes can suffer."""
-
 MEDIA = (
     Complaint(
         r"No space left on device|Disk quota exceeded", None,
@@ -83,7 +57,7 @@ MEDIA = (
         "[in#0 @ 0x1] moov atom not found",
     ),
 )  # fmt: skip
-"""What the bytes, or this machine, can suffer. Tried after `NETWORK`."""
+"""What the bytes, or this machine, can suffer. What the way to the bytes suffers, the transfer door tells."""
 
 _SPEAKER = re.compile(r"^(\[[^\]]*\] )+")
 _ECHO = re.compile(r"^(\[[^\]]*\] )?(Error opening (input|output)( files?)?[ :]|Conversion failed!)")
@@ -93,7 +67,7 @@ _MOST_LINES = 4
 
 def error_of(log: Sequence[Line]) -> ValorDataError:
     """The error that a failed run's log amounts to, in ffmpeg's own words."""
-    found = _first(NETWORK, log) or _first(MEDIA, log)
+    found = _first(log)
     if not found:
         return RetryableError(Reason.UNKNOWN, _words(_errors(log) or [line.text for line in log[-2:]]))
     complaint, text = found
@@ -104,17 +78,9 @@ def error_of(log: Sequence[Line]) -> ValorDataError:
 
 def no_picture(log: Sequence[Line]) -> ValorDataError:
     """The error of a run that ended in order although not one frame of the picture could be decoded."""
-    if _first(NETWORK, log) or _first(MEDIA, log):
+    if _first(log):
         return error_of(log)
     return ItemError(Reason.CORRUPT, "no frame of the picture could be decoded")
-
-
-def interrupted(log: Sequence[Line]) -> ItemError | RetryableError | None:
-    """What the way to the bytes suffered in a run that ended in order; None: nothing."""
-    found = _first(NETWORK, log)
-    if not found or found[0].reason is None:
-        return None
-    return clip_error(found[0].reason, _words([found[1]]))
 
 
 def unfinished(log: Sequence[Line]) -> str:
@@ -122,9 +88,9 @@ def unfinished(log: Sequence[Line]) -> str:
     return _words(["ffmpeg did not finish in time", *(_errors(log) or [line.text for line in log[-1:]])])
 
 
-def _first(table: Sequence[Complaint], log: Sequence[Line]) -> tuple[Complaint, str] | None:
+def _first(log: Sequence[Line]) -> tuple[Complaint, str] | None:
     lines = [line.text for line in log if line.level in ("fatal", "error", "warning")]
-    for complaint in table:
+    for complaint in MEDIA:
         pattern = re.compile(complaint.pattern)
         for text in lines:
             if pattern.search(text):

@@ -184,10 +184,6 @@ class _Job:
 
     def _judge(self, seen: _Seen) -> Cut:
         picture = seen.picture
-        if seen.short_ms > 2 * seen.frame_ms:
-            interruption = complaints.interrupted(seen.run.log)
-            if interruption:
-                raise interruption
         if seen.damaged_share > _DAMAGED_SHARE or not seen.said.decoded:
             raise self._named(complaints.no_picture(seen.run.log))
         if not picture.shown:

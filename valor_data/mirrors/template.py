@@ -1,8 +1,6 @@
 """A mirror behind an address with the ids in it: one request a clip, nothing is listed."""
 
-import email.utils
 import string
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http import HTTPStatus
@@ -13,19 +11,23 @@ import requests
 import urllib3
 
 from valor_data import layout
-from valor_data.errors import Reason, RetryableError, UserError, clip_error, without_secrets
+from valor_data.errors import (
+    Reason,
+    RetryableError,
+    UserError,
+    clip_error,
+    reason_of_status,
+    without_secrets,
+)
 from valor_data.mirrors.names import SUFFIXES
 from valor_data.mirrors.scratch import BLOCK, Got, Scratch
+from valor_data.politeness import retry_after_s
 from valor_data.recipe import Mirror
 from valor_data.records import Clip
 
 _IDS = {"video_id", "clip_id", "official_id"}
 _FIELDS = _IDS | {"start_s", "end_s"}
 _GONE = (HTTPStatus.NOT_FOUND, HTTPStatus.GONE)
-_REASONS = {
-    401: Reason.LOGIN_REQUIRED, 403: Reason.FORBIDDEN, 408: Reason.TIMEOUT, 429: Reason.RATE_LIMITED,
-    451: Reason.GEO_BLOCKED,
-}  # fmt: skip
 _LONGEST_SILENCE_S = 30.0
 
 
@@ -125,19 +127,8 @@ def _is_page(first: bytes, kind: str) -> bool:
 
 def _refusal(answer: requests.Response, told: str) -> Exception:
     status = answer.status_code
-    reason = Reason.SERVER_ERROR if status >= 500 else _REASONS.get(status, Reason.UNKNOWN)
-    return clip_error(reason, f"{told}: HTTP {status} {answer.reason}", _retry_after_s(answer))
-
-
-def _retry_after_s(answer: requests.Response) -> float | None:
-    """Seconds that the host asks for: given as such, or as a date."""
-    asked = answer.headers.get("Retry-After", "").strip()
-    if asked.isdecimal():
-        return float(asked)
-    try:
-        return max(0.0, email.utils.parsedate_to_datetime(asked).timestamp() - time.time())
-    except ValueError:
-        return None
+    rest_s = retry_after_s(answer.headers.get("Retry-After"))
+    return clip_error(reason_of_status(status), f"{told}: HTTP {status} {answer.reason}", rest_s)
 
 
 def _reason_of(error: Exception) -> Reason:

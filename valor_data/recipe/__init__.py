@@ -17,6 +17,7 @@ from valor_data.recipe.fetching import (
     Section,
     Segments,
     check_reasons,
+    from_environment,
 )
 from valor_data.recipe.reading import load, parse
 from valor_data.recipe.whole import (
@@ -33,5 +34,5 @@ from valor_data.recipe.whole import (
 __all__ = [
     "FORMS", "MEASURES", "POLITE", "Access", "Fetch", "Filter", "Host", "ListSpec", "Mirror", "Recipe",
     "ReleaseInfo", "Retry", "ReviewRule", "Rights", "Rule", "Section", "Segments", "Shard", "Split",
-    "check_reasons", "load", "parse",
+    "check_reasons", "from_environment", "load", "parse",
 ]  # fmt: skip

@@ -1,11 +1,13 @@
 """The parts of a recipe that say what to fetch, from where, how politely, and by whose leave."""
 
 import difflib
+import os
 from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from valor_data.errors import Kind, Reason
+from valor_data.errors import Kind, Reason, UserError
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=1)]
@@ -163,6 +165,9 @@ class Host(Section):
         return self
 
 
+_PROXIES = ("http", "https", "socks4", "socks4a", "socks5", "socks5h")
+
+
 class Access(Section):
     """Who asks, and which way. Holds no secret itself, and does not shape the bytes."""
 
@@ -180,6 +185,34 @@ class Access(Section):
     """Local address to ask from."""
     sleep_requests_s: Annotated[float, Field(ge=0)] = 0.0
     """Rest between the requests of one resolution."""
+
+    def proxy_address(self) -> str | None:
+        """The proxy that every door asks by, out of the environment where the recipe says so. Raises
+        UserError for one that is not set, is no address, or stands in the recipe with its password."""
+        if self.proxy is None:
+            return None
+        proxy = self.proxy
+        if proxy.startswith("env:"):
+            proxy = from_environment("access.proxy", proxy.removeprefix("env:"))
+        try:
+            parts = urlsplit(proxy)
+            fits = parts.scheme in _PROXIES and bool(parts.hostname) and parts.port != 0
+        except ValueError:
+            fits = False
+        if not fits:
+            raise UserError("access.proxy is no http://host:port or socks5://host:port")
+        if parts.password and proxy == self.proxy:
+            raise UserError("access.proxy holds a password; put the address in a variable and write env:NAME")
+        # Names are looked up where the proxy stands.
+        return proxy.replace("socks5://", "socks5h://", 1)
+
+
+def from_environment(key: str, name: str) -> str:
+    """The value of the variable that a key of the recipe names. Raises UserError where it is not set."""
+    value = os.environ.get(name)
+    if not value:
+        raise UserError(f"{key} names the variable {name}, which is not set; set it or drop the key")
+    return value
 
 
 class Mirror(Section):

@@ -7,20 +7,17 @@ import difflib
 import http.cookiejar
 import io
 import ipaddress
-import os
 import re
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from yt_dlp.cookies import YoutubeDLCookieJar
 
 from valor_data.errors import UserError
-from valor_data.recipe import Access
+from valor_data.recipe import Access, from_environment
 from valor_data.resolve.youtube import has_token_provider, player_clients
 
 _HEAD = "# Netscape HTTP Cookie File\n"
-_PROXIES = ("http", "https", "socks4", "socks4a", "socks5", "socks5h")
 
 
 def access_settings(access: Access) -> dict[str, Any]:
@@ -28,8 +25,8 @@ def access_settings(access: Access) -> dict[str, Any]:
     settings: dict[str, Any] = {}
     if access.cookies:
         settings["cookiefile"] = _cookies(access.cookies)
-    if access.proxy:
-        settings["proxy"] = _proxy(access.proxy)
+    if proxy := access.proxy_address():
+        settings["proxy"] = proxy
     if access.source_address:
         settings["source_address"] = _address(access.source_address)
     if access.sleep_requests_s:
@@ -87,7 +84,7 @@ def _client(name: str) -> str:
 
 
 def _tokens(variable: str) -> list[str]:
-    tokens = [token.strip() for token in _variable("po_token_env", variable).split(",")]
+    tokens = [token.strip() for token in from_environment("access.po_token_env", variable).split(",")]
     if not all(re.fullmatch(r"\w+(\.\w+)?\+[\w%=-]+", token) for token in tokens):
         raise UserError(
             f"access.po_token_env: {variable} does not hold CLIENT.CONTEXT+TOKEN, several of them with commas"
@@ -102,24 +99,3 @@ def _address(given: str) -> str:
         raise UserError(
             f"access.source_address: {given!r} is no IP address; give one of this machine"
         ) from None
-
-
-def _proxy(given: str) -> str:
-    proxy = _variable("proxy", given.removeprefix("env:")) if given.startswith("env:") else given
-    try:
-        parts = urlsplit(proxy)
-        fits = parts.scheme in _PROXIES and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        fits = False
-    if not fits:
-        raise UserError("access.proxy is no http://host:port or socks5://host:port")
-    if parts.password and proxy == given:
-        raise UserError("access.proxy holds a password; put the address in a variable and write env:NAME")
-    return proxy
-
-
-def _variable(key: str, name: str) -> str:
-    value = os.environ.get(name)
-    if not value:
-        raise UserError(f"access.{key} names the variable {name}, which is not set; set it or drop the key")
-    return value

@@ -12,7 +12,15 @@ from yt_dlp.networking.exceptions import (
 )
 from yt_dlp.utils import ExtractorError, GeoRestrictedError, UnsupportedError, UserNotLive, YoutubeDLError
 
-from valor_data.errors import ItemError, Kind, Reason, RetryableError, clip_error, without_secrets
+from valor_data.errors import (
+    ItemError,
+    Kind,
+    Reason,
+    RetryableError,
+    clip_error,
+    reason_of_status,
+    without_secrets,
+)
 from valor_data.politeness import retry_after_s
 from valor_data.resolve.sentences import MENDS, SENTENCES
 
@@ -22,13 +30,6 @@ TYPES: tuple[tuple[type[Exception], Reason], ...] = (
     (UserNotLive, Reason.LIVE),
 )
 """Extraction errors whose type says it all; tried before the sentences."""
-
-STATUSES = {
-    401: Reason.LOGIN_REQUIRED, 402: Reason.MEMBERS_ONLY, 403: Reason.FORBIDDEN, 404: Reason.NOT_FOUND,
-    407: Reason.TRANSPORT, 408: Reason.TIMEOUT, 410: Reason.NOT_FOUND, 429: Reason.RATE_LIMITED,
-    451: Reason.GEO_BLOCKED,
-}  # fmt: skip
-"""HTTP statuses; 5xx is `server_error`. Tried after the sentences."""
 
 TRANSPORTS: tuple[tuple[type[Exception], Reason], ...] = (
     (IncompleteRead, Reason.TRUNCATED),
@@ -101,7 +102,7 @@ def _reason_of(chain: Sequence[BaseException], words: str) -> Reason:
     if (found := _sentence(said)) is not None:
         return found
     for cause in https:
-        return Reason.SERVER_ERROR if cause.redirect_loop else _status_reason(cause.status)
+        return Reason.SERVER_ERROR if cause.redirect_loop else reason_of_status(cause.status)
     return Reason.UNKNOWN
 
 
@@ -111,14 +112,10 @@ def _sentence(said: str) -> Reason | None:
     return next(fitting, None)
 
 
-def _status_reason(status: int) -> Reason:
-    return Reason.SERVER_ERROR if status >= 500 else STATUSES.get(status, Reason.UNKNOWN)
-
-
 def _reason_told(warning: str) -> Reason | None:
     """The reason in a warning, where it is the host's or the way's; what it says of some formats is none."""
     status = re.search(r"HTTP Error (\d{3})", warning)
-    reason = _status_reason(int(status[1])) if status else _sentence(warning)
+    reason = reason_of_status(int(status[1])) if status else _sentence(warning)
     return reason if reason and reason.kind in (Kind.HOST, Kind.TRANSIENT) else None
 
 

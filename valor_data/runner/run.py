@@ -158,6 +158,8 @@ class _Run:
     def _settle(self, call: Call, done: Done[Any]) -> None:
         item = call.open.pop(done.clip_id)
         if done.left:
+            if done.error:
+                self._tally.left[done.error.reason.value] += 1
             return
         call.tries[done.clip_id] += 1
         if self._schedule.heard(call, item, done.error):

@@ -42,7 +42,8 @@ class Done(Generic[ValueT]):
     """Kept also beside an error that is final: what was found out all the same."""
     error: ItemError | RetryableError | None = None
     left: bool = False
-    """True: the stage leaves the clip to another; the ledger says nothing of it."""
+    """True: the stage leaves the clip to another; the ledger says nothing of it. An error beside it is why,
+    and is told in the tally."""
 
 
 class Patience(NamedTuple):
@@ -100,6 +101,8 @@ class Tally:
     """Reason to number of clips, rejected and failed ones."""
     unknown: list[str] = field(default_factory=list)
     """`<clip_id>: <message>` of the first faults that nobody named yet."""
+    left: Counter[str] = field(default_factory=Counter)
+    """Reason to number of clips that the stage met a fault with and left to another."""
     stopped: dict[str, Stopped] = field(default_factory=dict)
     """Hosts that block us, and in which words."""
     untried: Counter[str] = field(default_factory=Counter)
@@ -120,6 +123,7 @@ class Tally:
             failed=self.failed + other.failed,
             reasons=self.reasons + other.reasons,
             unknown=self.unknown + other.unknown,
+            left=self.left + other.left,
             stopped=self.stopped | other.stopped,
             untried=self.untried + other.untried,
             seconds=self.seconds + other.seconds,

@@ -32,6 +32,16 @@ class Segments(NamedTuple):
     target_s: int
 
 
+class Stretch(NamedTuple):
+    """Bytes of a segment, as a reader shall ask for them."""
+
+    address: str
+    length_us: int
+    start: int
+    end: int
+    """The byte behind the last."""
+
+
 def is_playlist(text: bytes) -> bool:
     """Whether bytes begin as a playlist does (4.3.1.1)."""
     return text.lstrip(b"\xef\xbb\xbf \r\n").startswith(b"#EXTM3U")
@@ -72,12 +82,16 @@ def segments_of(text: str, base: str) -> Segments | None:
     return Segments(head, tuple(segments), int(target[1])) if len(segments) > 1 else None
 
 
-def written(head: str | None, segments: Sequence[tuple[str, int]], target_s: int) -> str:
-    """A playlist of segments, each (address, microseconds)."""
+def written(head: str | None, stretches: Sequence[Stretch], target_s: int) -> str:
+    """A playlist of stretches of segments, read one behind the other."""
     lines = ["#EXTM3U", "#EXT-X-VERSION:7", f"#EXT-X-TARGETDURATION:{target_s}"]
     lines += [f'#EXT-X-MAP:URI="{head}"'] if head else []
-    for address, length_us in segments:
-        lines += [f"#EXTINF:{length_us / 1e6:.6f},", address]
+    for one in stretches:
+        lines += [
+            f"#EXTINF:{one.length_us / 1e6:.6f},",
+            f"#EXT-X-BYTERANGE:{one.end - one.start}@{one.start}",
+        ]
+        lines += [one.address]
     return "\n".join([*lines, "#EXT-X-ENDLIST", ""])
 
 

@@ -3,7 +3,7 @@ or playlist of the pieces that hold the span, whose place in time is exactly kno
 
 import itertools
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Literal, NamedTuple, Protocol
 from urllib.parse import urlsplit
 
@@ -12,7 +12,7 @@ from valor_data.transfer import playlist, transport
 from valor_data.transfer.body import FIRST_BYTES, Body, Joined, Part, Readable
 from valor_data.transfer.clock import Clock, first_piece
 from valor_data.transfer.fragments import Fragment, Index, Track, clock_of, index_of, tracks_of
-from valor_data.transfer.playlist import Segment, Segments
+from valor_data.transfer.playlist import Segment, Segments, Stretch
 
 _SUFFIX = re.compile(r"\.[A-Za-z0-9]{1,5}\Z")
 _WARM_UP_US = 100_000
@@ -28,6 +28,9 @@ class Remote(NamedTuple):
     fragments: tuple[tuple[str, float | None], ...] = ()
     """(address, seconds) of each; the first without seconds is what a decoder needs first."""
     kind: Literal["file", "hls", "fragments"] = "file"
+
+    def __repr__(self) -> str:
+        return f"Remote(kind={self.kind!r})"  # addresses may be signed, and headers hold cookies
 
 
 class Shelf(Protocol):
@@ -138,7 +141,11 @@ class Stream:
         first, shift_us = found
         last = _beyond([one.start_us for one in segments], first, end_us)
         drift_us = shift_us - segments[first].start_us
-        pieces = [self._piece(one, end_us - drift_us) for one in segments[first : last + 1]]
+        pieces = [
+            stretch
+            for one in segments[first : last + 1]
+            for stretch in self._stretches(one, end_us - drift_us)
+        ]
         head = self._piece_address(listed.head_url) if listed.head_url else None
         text = playlist.written(head, pieces, listed.target_s)
         return self._shelf.serve(Text(text.encode()), ".m3u8"), shift_us
@@ -146,10 +153,16 @@ class Stream:
     def _piece_address(self, url: str) -> str:
         return self._shelf.serve(self._body(url), suffix_of(url))
 
-    def _piece(self, segment: Segment, end_us: int) -> tuple[str, int]:
+    def _stretches(self, segment: Segment, end_us: int) -> Iterator[Stretch]:
+        """A segment up to where the span ends in one stretch; behind that, where nobody knows what will be
+        needed, in small ones: a reader takes up a whole stretch, whatever it makes of it."""
         share = (end_us - segment.start_us) / segment.length_us if segment.length_us else 1.0
-        needed = _Needed(self._body(segment.url), max(0.0, min(1.0, share * _NEEDED_MORE)))
-        return self._shelf.serve(needed, suffix_of(segment.url)), segment.length_us
+        body = self._body(segment.url)
+        needed = _Needed(body, max(0.0, min(1.0, share * _NEEDED_MORE)))
+        address = self._shelf.serve(needed, suffix_of(segment.url))
+        ends = [*range(max(needed.surely, 1), body.size, FIRST_BYTES), body.size]
+        for start, end in itertools.pairwise([0, *ends]):
+            yield Stretch(address, segment.length_us * (end - start) // body.size, start, end)
 
     def _listed(self, start_us: int, end_us: int) -> tuple[str, int]:
         """The list's times only say where to look; when a fragment begins is its own word."""
@@ -193,9 +206,14 @@ class _Needed:
         """Bytes in all."""
         return self._body.size
 
+    @property
+    def surely(self) -> int:
+        """Bytes from the beginning on that will be asked for."""
+        return round(self._share * self.size)
+
     def read(self, start: int, length: int, until: int | None = None) -> bytes:
         """See `Readable`."""
-        return self._body.read(start, length, round(self._share * self.size))
+        return self._body.read(start, length, self.surely)
 
 
 def _segment_clock(body: Body, tracks: Sequence[Track]) -> Clock | None:

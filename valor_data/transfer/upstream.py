@@ -6,7 +6,6 @@ slowest rate.
 """
 
 import contextlib
-import os
 import re
 import socket
 import threading
@@ -31,7 +30,14 @@ from urllib3.exceptions import (
     ResponseError,
 )
 
-from valor_data.errors import ItemError, Reason, RetryableError, UserError, clip_error, without_secrets
+from valor_data.errors import (
+    ItemError,
+    Reason,
+    RetryableError,
+    clip_error,
+    reason_of_status,
+    without_secrets,
+)
 from valor_data.politeness import retry_after_s
 from valor_data.recipe import Access
 
@@ -43,10 +49,6 @@ HEAD_S = 30.0
 SLOWEST_BYTES_S, SLOW_S = 2048, 20.0
 """A body that came slower than this, after so many seconds of reading, is a stalled one."""
 _REDIRECTS = 10
-_STATUSES = {
-    401: Reason.LOGIN_REQUIRED, 403: Reason.FORBIDDEN, 404: Reason.NOT_FOUND, 407: Reason.TRANSPORT,
-    408: Reason.TIMEOUT, 410: Reason.NOT_FOUND, 429: Reason.RATE_LIMITED, 451: Reason.GEO_BLOCKED,
-}  # fmt: skip
 _RANGE = re.compile(r"bytes (?:(\d+)-(\d+)|\*)/(\d+|\*)")
 
 Fault = ItemError | RetryableError
@@ -138,9 +140,9 @@ def _answer(response: Any, url: str, start: int | None) -> Answer:
 
 def status_error(status: int, words: str | None, headers: Mapping[str, str]) -> Fault:
     """The error that an HTTP status amounts to."""
-    reason = _STATUSES.get(status, Reason.UNKNOWN)
-    if status >= 500 or 300 <= status < 400:
-        reason = Reason.SERVER_ERROR
+    reason = reason_of_status(status)
+    if 300 <= status < 400:
+        reason = Reason.SERVER_ERROR  # it leads nowhere
     if status == 416:
         reason = Reason.CORRUPT  # the host has the file, and it holds no byte that one could ask for
     message = f"HTTP error {status} {words or ''}".strip()
@@ -186,7 +188,9 @@ def _fault_of(error: BaseException) -> RetryableError:
 
 
 def _words(error: BaseException) -> str:
-    text = re.sub(r"<[\w.]+ object at 0x[0-9a-f]+>:? ?", "", str(error))
+    # Some hold a sentence and the cause beside it.
+    said = error.args[0] if error.args and isinstance(error.args[0], str) else str(error)
+    text = re.sub(r"<[\w.]+ object at 0x[0-9a-f]+>:? ?", "", said)
     return without_secrets(text)[:300] or type(error).__name__
 
 
@@ -199,13 +203,13 @@ def _pool(access: Access) -> urllib3.PoolManager:
     }
     if access.source_address:
         options["source_address"] = (access.source_address, 0)
-    proxy = proxy_of(access)
+    proxy = access.proxy_address()
     if not proxy:
         pool = urllib3.PoolManager(**options)
     elif proxy.startswith("socks"):
         from urllib3.contrib.socks import SOCKSProxyManager
 
-        return SOCKSProxyManager(proxy.replace("socks5://", "socks5h://", 1), **options)
+        return SOCKSProxyManager(proxy, **options)
     else:
         parts = urlsplit(proxy)
         login = urllib3.make_headers(
@@ -214,16 +218,6 @@ def _pool(access: Access) -> urllib3.PoolManager:
         pool = urllib3.ProxyManager(proxy, proxy_headers=login, **options)
     pool.pool_classes_by_scheme = {"http": _Pool, "https": _PoolTls}
     return pool
-
-
-def proxy_of(access: Access) -> str | None:
-    """The proxy's address, read from the environment where the recipe says so. Raises UserError."""
-    if not access.proxy or not access.proxy.startswith("env:"):
-        return access.proxy
-    name = access.proxy.removeprefix("env:")
-    if not os.environ.get(name):
-        raise UserError(f"access.proxy names the variable {name}, which is not set; set it or drop the key")
-    return os.environ[name]
 
 
 class _HeadLimit:

@@ -82,8 +82,9 @@ class Fetcher:
         for clip in clips:
             try:
                 media = self._mirrored(clip, "before")
-            except (ItemError, RetryableError):
-                media = None  # the platform may have it whole
+            except (ItemError, RetryableError) as error:  # the platform may have it whole
+                yield Done(clip.clip_id, error=error, left=True)
+                continue
             yield Done(clip.clip_id, value=Fetched(media, None)) if media else Done(clip.clip_id, left=True)
 
     def from_anywhere(self, clips: Sequence[Clip]) -> Iterator[Done[Fetched]]:
@@ -96,8 +97,17 @@ class Fetcher:
             yield done if error is None or final else self._second_chance(by_id[done.clip_id], error)
 
     def restated(self, clip: Clip) -> Video:
-        """What is stated now of a clip's video. Raises ItemError or RetryableError."""
-        return self._video(clip, self._resolver.resolve(clip.url), {})
+        """What is stated now of a clip's video, by the platform and by the host of its media. Raises
+        ItemError or RetryableError, also where the recipe requires an answer that nobody gives just now."""
+        resolved = self._resolver.resolve(clip.url)
+        with (
+            self._gateway.video([_remote(stream) for stream in resolved.streams]) as transfer,
+            transfer.span(clip.start_ms, clip.end_ms),
+        ):
+            video = self._video(clip, resolved, transfer.headers)
+        if unanswered := self._unanswered(video):
+            raise unanswered
+        return video
 
     def _second_chance(self, clip: Clip, refusal: ItemError | RetryableError) -> Done[Fetched]:
         try:
@@ -241,11 +251,15 @@ class Fetcher:
         pass where the recipe wants an answer that nobody could give just now."""
         if video.channel_id in self._closed_channels:
             return ItemError(Reason.OPTED_OUT, f"its channel {video.channel_id} has opted out")
-        policy = self._recipe.rights
-        if policy.training == "require" and (unanswered := rights.unanswered(video)):
-            return RetryableError(Reason.SERVER_ERROR, unanswered)
-        why = rights.refused(policy, video)
+        if unanswered := self._unanswered(video):
+            return unanswered
+        why = rights.refused(self._recipe.rights, video)
         return ItemError(Reason.NOT_PERMITTED, why) if why else None
+
+    def _unanswered(self, video: Video) -> RetryableError | None:
+        required = self._recipe.rights.training == "require"
+        why = rights.unanswered(video) if required else None
+        return RetryableError(Reason.SERVER_ERROR, why) if why else None
 
 
 def _remote(stream: Stream) -> Remote:
