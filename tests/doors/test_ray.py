@@ -11,6 +11,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -56,7 +57,9 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             started = psutil.Process().children(recursive=True)
             assert len(started) > 3
         _until(lambda: not any(_runs(process.pid) for process in started))
-    _until(lambda: not any(Path(folder).iterdir()))
+    with suppress(AssertionError):
+        _until(lambda: not any(Path(folder).iterdir()))
+    assert sorted(path.name for path in Path(folder).iterdir()) == []
     shutil.rmtree(folder)
 
 

@@ -28,7 +28,7 @@ def main(scratch: str) -> None:
     for group in groups:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(group, signal.SIGKILL)
-    for _ in range(20):  # a process that was just killed may still hold or make a file
+    for _ in range(200):  # processes that were just killed may still hold or make a file
         shutil.rmtree(scratch, ignore_errors=True)
         if not os.path.exists(scratch):  # noqa: PTH110 (pathlib would double this script's start)
             break

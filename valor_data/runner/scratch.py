@@ -1,6 +1,7 @@
 """A folder for temporary files that goes away with the process that made it, however that one ends."""
 
 import os
+import secrets
 import subprocess
 import sys
 import tempfile
@@ -18,12 +19,15 @@ class Scratch:
     """
 
     def __init__(self, within: str | None = None, *, apart: bool = False) -> None:
-        self.folder = tempfile.mkdtemp(prefix="valor-data-", dir=within)
+        self.folder = str(Path(within or tempfile.gettempdir(), f"valor-data-{secrets.token_hex(8)}"))
         self._keeper = subprocess.Popen(
             [sys.executable, "-I", "-S", _KEEPER, self.folder, *(["apart"] if apart else [])],
             stdin=subprocess.PIPE,
             start_new_session=True,
         )
+        if apart:
+            self._keeper.wait()  # who watches has left this process
+        Path(self.folder).mkdir(mode=0o700)  # not before: this process may be ended at any moment
 
     def guard(self, group: int) -> None:
         """This process group ends when this process does."""
