@@ -293,6 +293,10 @@ def video2dataset(bench: Bench) -> None:
         return
     bench.server.platform.clear()  # it takes whole files, and knows them by their addresses' last letters
     source = small(bench.server.folder / "video-0.mp4")
+    programs = bench.scratch / "bin"
+    programs.mkdir()
+    (programs / "ffmpeg").symlink_to(ffmpeg_path())  # it wants one on PATH; both sides have the same
+    settings = {**os.environ, "PATH": f"{programs}{os.pathsep}{os.environ['PATH']}"}
     for precision in ("exact", "low"):
         listed, out = bench.scratch / "peer.json", bench.scratch / f"peer-{precision}"
         asked = starts()[:: VIDEOS // BESIDE]
@@ -304,7 +308,8 @@ def video2dataset(bench: Bench) -> None:
 
         def run(listed: Path = listed, out: Path = out, precision: str = precision) -> None:
             words = [python, "-c", _PEER, str(listed), str(out), precision]
-            subprocess.run(words, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+            subprocess.run(words, check=True, env=settings, **quiet)  # type: ignore[call-overload]
 
         taken = bench.measure(run)
         made = sorted(out.rglob("*.mp4"))
