@@ -62,12 +62,75 @@ CREATE VIEW outcomes_rows AS SELECT * REPLACE (coalesce(message, '') AS message,
 CREATE VIEW outcomes AS FROM outcomes_rows
 QUALIFY row_number() OVER (PARTITION BY stage, clip_id ORDER BY made_at_us DESC) = 1;
 
-CREATE VIEW IF NOT EXISTS audio_measures_parts AS SELECT NULL::VARCHAR AS clip_id, NULL::VARCHAR AS media_sha256, NULL::BOOLEAN AS has_audio, NULL::BIGINT AS duration_ms, NULL::DOUBLE AS loudness_lufs, NULL::DOUBLE AS sample_peak_dbfs, NULL::DOUBLE AS silent_share, NULL::DOUBLE AS clipped_share, NULL::BIGINT AS channels, NULL::BIGINT AS sample_rate, NULL::BIGINT AS decode_errors, NULL::VARCHAR AS made_by, NULL::BIGINT AS made_at_us WHERE false;
+CREATE VIEW IF NOT EXISTS audio_measures_parts AS SELECT NULL::VARCHAR AS clip_id, NULL::VARCHAR AS media_sha256, NULL::BOOLEAN AS has_audio, NULL::BIGINT AS duration_ms, NULL::DOUBLE AS loudness_lufs, NULL::DOUBLE AS momentary_max_lufs, NULL::DOUBLE AS sample_peak_dbfs, NULL::DOUBLE AS true_peak_dbtp, NULL::DOUBLE AS silent_share, NULL::BIGINT AS longest_silence_ms, NULL::DOUBLE AS clipped_share, NULL::DOUBLE AS dc_offset, NULL::DOUBLE AS bandwidth_hz, NULL::DOUBLE AS stereo_correlation, NULL::DOUBLE AS snr_db, NULL::DOUBLE AS spectral_flatness, NULL::BIGINT AS channels, NULL::BIGINT AS sample_rate, NULL::BIGINT AS decode_errors, NULL::VARCHAR AS sound_complaint, NULL::VARCHAR AS made_by, NULL::BIGINT AS made_at_us WHERE false;
 CREATE VIEW audio_measures_rows AS SELECT * REPLACE (coalesce(decode_errors, 0) AS decode_errors) FROM (
-    SELECT NULL::VARCHAR AS clip_id, NULL::VARCHAR AS media_sha256, NULL::BOOLEAN AS has_audio, NULL::BIGINT AS duration_ms, NULL::DOUBLE AS loudness_lufs, NULL::DOUBLE AS sample_peak_dbfs, NULL::DOUBLE AS silent_share, NULL::DOUBLE AS clipped_share, NULL::BIGINT AS channels, NULL::BIGINT AS sample_rate, NULL::BIGINT AS decode_errors, NULL::VARCHAR AS made_by, NULL::BIGINT AS made_at_us WHERE false
+    SELECT NULL::VARCHAR AS clip_id, NULL::VARCHAR AS media_sha256, NULL::BOOLEAN AS has_audio, NULL::BIGINT AS duration_ms, NULL::DOUBLE AS loudness_lufs, NULL::DOUBLE AS momentary_max_lufs, NULL::DOUBLE AS sample_peak_dbfs, NULL::DOUBLE AS true_peak_dbtp, NULL::DOUBLE AS silent_share, NULL::BIGINT AS longest_silence_ms, NULL::DOUBLE AS clipped_share, NULL::DOUBLE AS dc_offset, NULL::DOUBLE AS bandwidth_hz, NULL::DOUBLE AS stereo_correlation, NULL::DOUBLE AS snr_db, NULL::DOUBLE AS spectral_flatness, NULL::BIGINT AS channels, NULL::BIGINT AS sample_rate, NULL::BIGINT AS decode_errors, NULL::VARCHAR AS sound_complaint, NULL::VARCHAR AS made_by, NULL::BIGINT AS made_at_us WHERE false
     UNION ALL BY NAME FROM audio_measures_parts);
 CREATE VIEW audio_measures AS FROM audio_measures_rows
 QUALIFY row_number() OVER (PARTITION BY clip_id, made_by ORDER BY made_at_us DESC) = 1;
+
+CREATE VIEW IF NOT EXISTS video_measures_parts AS SELECT NULL::VARCHAR AS clip_id, NULL::VARCHAR AS media_sha256, NULL::BOOLEAN AS has_video, NULL::BIGINT AS picture_ms, NULL::DOUBLE AS aspect, NULL::DOUBLE AS frames_per_second, NULL::BIGINT AS frames_seen, NULL::DOUBLE AS motion, NULL::DOUBLE AS still_share, NULL::DOUBLE AS black_share, NULL::DOUBLE AS white_share, NULL::BIGINT AS scene_cuts, NULL::DOUBLE AS sharpness, NULL::DOUBLE AS brightness, NULL::DOUBLE AS contrast, NULL::DOUBLE AS saturation, NULL::DOUBLE AS letterbox_share, NULL::DOUBLE AS blockiness, NULL::BIGINT AS picture_errors, NULL::VARCHAR AS picture_complaint, NULL::VARCHAR AS made_by, NULL::BIGINT AS made_at_us WHERE false;
+CREATE VIEW video_measures_rows AS SELECT * REPLACE (coalesce(frames_seen, 0) AS frames_seen, coalesce(picture_errors, 0) AS picture_errors) FROM (
+    SELECT NULL::VARCHAR AS clip_id, NULL::VARCHAR AS media_sha256, NULL::BOOLEAN AS has_video, NULL::BIGINT AS picture_ms, NULL::DOUBLE AS aspect, NULL::DOUBLE AS frames_per_second, NULL::BIGINT AS frames_seen, NULL::DOUBLE AS motion, NULL::DOUBLE AS still_share, NULL::DOUBLE AS black_share, NULL::DOUBLE AS white_share, NULL::BIGINT AS scene_cuts, NULL::DOUBLE AS sharpness, NULL::DOUBLE AS brightness, NULL::DOUBLE AS contrast, NULL::DOUBLE AS saturation, NULL::DOUBLE AS letterbox_share, NULL::DOUBLE AS blockiness, NULL::BIGINT AS picture_errors, NULL::VARCHAR AS picture_complaint, NULL::VARCHAR AS made_by, NULL::BIGINT AS made_at_us WHERE false
+    UNION ALL BY NAME FROM video_measures_parts);
+CREATE VIEW video_measures AS FROM video_measures_rows
+QUALIFY row_number() OVER (PARTITION BY clip_id, made_by ORDER BY made_at_us DESC) = 1;
+
+CREATE VIEW IF NOT EXISTS av_measures_parts AS SELECT NULL::VARCHAR AS clip_id, NULL::VARCHAR AS media_sha256, NULL::BIGINT AS duration_gap_ms, NULL::DOUBLE AS start_skew_ms, NULL::DOUBLE AS onset_motion_correlation, NULL::BIGINT AS onset_motion_lag_ms, NULL::VARCHAR AS made_by, NULL::BIGINT AS made_at_us WHERE false;
+CREATE VIEW av_measures_rows AS SELECT * FROM (
+    SELECT NULL::VARCHAR AS clip_id, NULL::VARCHAR AS media_sha256, NULL::BIGINT AS duration_gap_ms, NULL::DOUBLE AS start_skew_ms, NULL::DOUBLE AS onset_motion_correlation, NULL::BIGINT AS onset_motion_lag_ms, NULL::VARCHAR AS made_by, NULL::BIGINT AS made_at_us WHERE false
+    UNION ALL BY NAME FROM av_measures_parts);
+CREATE VIEW av_measures AS FROM av_measures_rows
+QUALIFY row_number() OVER (PARTITION BY clip_id, made_by ORDER BY made_at_us DESC) = 1;
+
+CREATE VIEW IF NOT EXISTS speech_measures_parts AS SELECT NULL::VARCHAR AS clip_id, NULL::VARCHAR AS media_sha256, NULL::DOUBLE AS speech_share, NULL::BIGINT[] AS speech_spans_ms, NULL::VARCHAR AS made_by, NULL::BIGINT AS made_at_us WHERE false;
+CREATE VIEW speech_measures_rows AS SELECT * REPLACE (coalesce(speech_spans_ms, []) AS speech_spans_ms) FROM (
+    SELECT NULL::VARCHAR AS clip_id, NULL::VARCHAR AS media_sha256, NULL::DOUBLE AS speech_share, NULL::BIGINT[] AS speech_spans_ms, NULL::VARCHAR AS made_by, NULL::BIGINT AS made_at_us WHERE false
+    UNION ALL BY NAME FROM speech_measures_parts);
+CREATE VIEW speech_measures AS FROM speech_measures_rows
+QUALIFY row_number() OVER (PARTITION BY clip_id, made_by ORDER BY made_at_us DESC) = 1;
+
+CREATE VIEW IF NOT EXISTS tag_measures_parts AS SELECT NULL::VARCHAR AS clip_id, NULL::VARCHAR AS media_sha256, NULL::VARCHAR[] AS tags, NULL::DOUBLE[] AS tag_scores, NULL::VARCHAR AS made_by, NULL::BIGINT AS made_at_us WHERE false;
+CREATE VIEW tag_measures_rows AS SELECT * REPLACE (coalesce(tags, []) AS tags, coalesce(tag_scores, []) AS tag_scores) FROM (
+    SELECT NULL::VARCHAR AS clip_id, NULL::VARCHAR AS media_sha256, NULL::VARCHAR[] AS tags, NULL::DOUBLE[] AS tag_scores, NULL::VARCHAR AS made_by, NULL::BIGINT AS made_at_us WHERE false
+    UNION ALL BY NAME FROM tag_measures_parts);
+CREATE VIEW tag_measures AS FROM tag_measures_rows
+QUALIFY row_number() OVER (PARTITION BY clip_id, made_by ORDER BY made_at_us DESC) = 1;
+
+CREATE VIEW IF NOT EXISTS safety_measures_parts AS SELECT NULL::VARCHAR AS clip_id, NULL::VARCHAR AS media_sha256, NULL::DOUBLE AS nsfw_score, NULL::DOUBLE AS text_share, NULL::VARCHAR AS listed, NULL::VARCHAR AS made_by, NULL::BIGINT AS made_at_us WHERE false;
+CREATE VIEW safety_measures_rows AS SELECT * FROM (
+    SELECT NULL::VARCHAR AS clip_id, NULL::VARCHAR AS media_sha256, NULL::DOUBLE AS nsfw_score, NULL::DOUBLE AS text_share, NULL::VARCHAR AS listed, NULL::VARCHAR AS made_by, NULL::BIGINT AS made_at_us WHERE false
+    UNION ALL BY NAME FROM safety_measures_parts);
+CREATE VIEW safety_measures AS FROM safety_measures_rows
+QUALIFY row_number() OVER (PARTITION BY clip_id, made_by ORDER BY made_at_us DESC) = 1;
+
+CREATE VIEW IF NOT EXISTS prints_parts AS SELECT NULL::VARCHAR AS clip_id, NULL::VARCHAR AS media_sha256, NULL::BLOB AS sound, NULL::BLOB AS picture, NULL::VARCHAR AS made_by, NULL::BIGINT AS made_at_us WHERE false;
+CREATE VIEW prints_rows AS SELECT * FROM (
+    SELECT NULL::VARCHAR AS clip_id, NULL::VARCHAR AS media_sha256, NULL::BLOB AS sound, NULL::BLOB AS picture, NULL::VARCHAR AS made_by, NULL::BIGINT AS made_at_us WHERE false
+    UNION ALL BY NAME FROM prints_parts);
+CREATE VIEW prints AS FROM prints_rows
+QUALIFY row_number() OVER (PARTITION BY clip_id, made_by ORDER BY made_at_us DESC) = 1;
+
+CREATE VIEW IF NOT EXISTS neighbours_parts AS SELECT NULL::VARCHAR AS clip_id, NULL::VARCHAR AS kind, NULL::VARCHAR AS representative, NULL::BIGINT AS size, NULL::VARCHAR AS made_by, NULL::BIGINT AS made_at_us WHERE false;
+CREATE VIEW neighbours_rows AS SELECT * FROM (
+    SELECT NULL::VARCHAR AS clip_id, NULL::VARCHAR AS kind, NULL::VARCHAR AS representative, NULL::BIGINT AS size, NULL::VARCHAR AS made_by, NULL::BIGINT AS made_at_us WHERE false
+    UNION ALL BY NAME FROM neighbours_parts);
+CREATE VIEW neighbours AS FROM neighbours_rows
+QUALIFY row_number() OVER (PARTITION BY clip_id, kind ORDER BY made_at_us DESC) = 1;
+
+CREATE VIEW IF NOT EXISTS leaks_parts AS SELECT NULL::VARCHAR AS clip_id, NULL::VARCHAR AS benchmark, NULL::VARCHAR AS how, NULL::VARCHAR AS match, NULL::VARCHAR AS made_by, NULL::BIGINT AS made_at_us WHERE false;
+CREATE VIEW leaks_rows AS SELECT * FROM (
+    SELECT NULL::VARCHAR AS clip_id, NULL::VARCHAR AS benchmark, NULL::VARCHAR AS how, NULL::VARCHAR AS match, NULL::VARCHAR AS made_by, NULL::BIGINT AS made_at_us WHERE false
+    UNION ALL BY NAME FROM leaks_parts);
+CREATE VIEW leaks AS FROM leaks_rows
+QUALIFY row_number() OVER (PARTITION BY clip_id, benchmark ORDER BY made_at_us DESC) = 1;
+
+CREATE VIEW IF NOT EXISTS quarantine_parts AS SELECT NULL::VARCHAR AS clip_id, NULL::VARCHAR AS cause, NULL::VARCHAR AS detail, NULL::BOOLEAN AS lifted, NULL::VARCHAR AS made_by, NULL::BIGINT AS made_at_us WHERE false;
+CREATE VIEW quarantine_rows AS SELECT * REPLACE (coalesce(detail, '') AS detail, coalesce(lifted, false) AS lifted) FROM (
+    SELECT NULL::VARCHAR AS clip_id, NULL::VARCHAR AS cause, NULL::VARCHAR AS detail, NULL::BOOLEAN AS lifted, NULL::VARCHAR AS made_by, NULL::BIGINT AS made_at_us WHERE false
+    UNION ALL BY NAME FROM quarantine_parts);
+CREATE VIEW quarantine AS FROM quarantine_rows
+QUALIFY row_number() OVER (PARTITION BY clip_id, cause ORDER BY made_at_us DESC) = 1;
 
 CREATE VIEW IF NOT EXISTS verdicts_parts AS SELECT NULL::VARCHAR AS clip_id, NULL::VARCHAR AS rules_digest, NULL::BOOLEAN AS kept, NULL::VARCHAR AS reason, NULL::VARCHAR AS detail, NULL::VARCHAR AS made_by, NULL::BIGINT AS made_at_us WHERE false;
 CREATE VIEW verdicts_rows AS SELECT * REPLACE (coalesce(reason, '') AS reason, coalesce(detail, '') AS detail) FROM (

@@ -61,6 +61,15 @@ def _rooted(recipe: Recipe, path: str, folder: str) -> Recipe:
     for mirror in raw["mirrors"]:
         mirror["at"] = _absolute(mirror["at"], folder)
     raw["rights"]["opt_out"] = [_absolute(path, folder) for path in raw["rights"]["opt_out"]]
+    raw["safety"]["hash_lists"] = [_absolute(path, folder) for path in raw["safety"]["hash_lists"]]
+    if recipe.safety.nsfw_model:
+        raw["safety"]["nsfw_model"] = _absolute(recipe.safety.nsfw_model, folder)
+    tagger = recipe.measure.tagger
+    if tagger and (tagger.endswith(".tflite") or Path(folder, tagger).exists()):  # else a name on the hub
+        raw["measure"]["tagger"] = _absolute(tagger, folder)
+    for benchmark in raw["benchmarks"]:
+        for key in ("path", "workspace"):
+            benchmark[key] = benchmark[key] and _absolute(benchmark[key], folder)
     if recipe.access.cookies:
         raw["access"]["cookies"] = _absolute(recipe.access.cookies, folder)
     stem = Path(path).name.split(".")[0] or recipe.name

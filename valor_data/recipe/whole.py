@@ -19,6 +19,7 @@ from valor_data.recipe.fetching import (
     Segments,
     Share,
 )
+from valor_data.recipe.measuring import Benchmark, Measure, Safety
 from valor_data.records import AudioMeasures, Record
 
 MEASURES = tuple(
@@ -124,6 +125,9 @@ class Recipe(Section):
     access: Access = Access()
     mirrors: Annotated[tuple[Mirror, ...], Field(strict=False)] = ()
     rights: Rights = Rights()
+    measure: Measure = Measure()
+    safety: Safety = Safety()
+    benchmarks: Annotated[tuple[Benchmark, ...], Field(strict=False)] = ()
     filter: Filter = Filter()
     rules: Annotated[tuple[Rule, ...], Field(strict=False)] = (
         Rule(metric="has_audio", equals=True, reason="no_audio"),
@@ -167,4 +171,10 @@ class Recipe(Section):
         for mirror in content["mirrors"]:
             mirror["at"] = Path(mirror["at"]).name
         content["rights"]["opt_out"] = [Path(path).name for path in content["rights"]["opt_out"]]
+        content["safety"]["hash_lists"] = [Path(path).name for path in content["safety"]["hash_lists"]]
+        for place in (content["measure"], "tagger"), (content["safety"], "nsfw_model"):
+            place[0][place[1]] = place[0][place[1]] and Path(place[0][place[1]]).name
+        for benchmark in content["benchmarks"]:
+            for key in ("path", "workspace"):
+                benchmark[key] = benchmark[key] and Path(benchmark[key]).name
         return layout.digest(content)

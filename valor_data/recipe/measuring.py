@@ -1,0 +1,62 @@
+"""The parts of a recipe that say what is measured of a clip, and what it is compared with."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from valor_data.recipe.fetching import Count, Section, Share
+
+
+class Measure(Section):
+    """What is measured beside the sound, which always is. One that is added later reads old clips again
+    for its own numbers only."""
+
+    also: Annotated[tuple[Literal["video", "av", "prints", "speech", "tags"], ...], Field(strict=False)] = (
+        "video", "av", "prints",
+    )  # fmt: skip
+    """Measurers; docs/measures.md says what each gives. `speech` and `tags` need the extra `models`."""
+    tagger: str | None = None
+    """`tags`: a YAMNet file (`.tflite`), or name or folder of a Hugging Face audio classifier."""
+    top: Count = 10
+    """`tags`: so many of the likeliest classes are kept."""
+
+    @model_validator(mode="after")
+    def _tags_have_a_tagger(self) -> Self:
+        if ("tags" in self.also) != (self.tagger is not None):
+            raise ValueError("measure.tagger and 'tags' in measure.also go together: give both or neither")
+        return self
+
+
+class Safety(Section):
+    """What puts a clip into quarantine before anybody is shown it. A person's word does so too."""
+
+    hash_lists: Annotated[tuple[str, ...], Field(strict=False)] = ()
+    """Files of hashes, a line each: `sha256:`, `md5:` or `pdq:` and hex digits."""
+    nsfw_max: Share | None = None
+    """Largest score that passes; none: not asked for."""
+    nsfw_model: str | None = None
+    """ONNX file of an image classifier; none: that of the extra `models`."""
+    text_max: Share | None = None
+    """Largest share of a frame covered by text that passes; none: not asked for."""
+
+    @property
+    def asks(self) -> bool:
+        """Whether anything is to be looked for."""
+        return bool(self.hash_lists) or self.nsfw_max is not None or self.text_max is not None
+
+
+class Benchmark(Section):
+    """Clips that a model is going to be tested on, and that a training set must not hold."""
+
+    name: Annotated[str, Field(min_length=1)]
+    """What leaks are told by."""
+    path: str | None = None
+    """A segment list, in any form that `[[segments.lists]]` takes; it tells ids."""
+    workspace: str | None = None
+    """A workspace that has measured the benchmark's clips; it tells ids and fingerprints."""
+
+    @model_validator(mode="after")
+    def _has_a_source(self) -> Self:
+        if self.path is None and self.workspace is None:
+            raise ValueError(f"benchmark {self.name!r} names nothing: give path, workspace or both")
+        return self
