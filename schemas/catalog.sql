@@ -97,9 +97,9 @@ CREATE VIEW tag_measures_rows AS SELECT * REPLACE (coalesce(tags, []) AS tags, c
 CREATE VIEW tag_measures AS FROM tag_measures_rows
 QUALIFY row_number() OVER (PARTITION BY clip_id, made_by ORDER BY made_at_us DESC) = 1;
 
-CREATE VIEW IF NOT EXISTS safety_measures_parts AS SELECT NULL::VARCHAR AS clip_id, NULL::VARCHAR AS media_sha256, NULL::DOUBLE AS nsfw_score, NULL::DOUBLE AS text_share, NULL::VARCHAR AS listed, NULL::VARCHAR AS made_by, NULL::BIGINT AS made_at_us WHERE false;
-CREATE VIEW safety_measures_rows AS SELECT * FROM (
-    SELECT NULL::VARCHAR AS clip_id, NULL::VARCHAR AS media_sha256, NULL::DOUBLE AS nsfw_score, NULL::DOUBLE AS text_share, NULL::VARCHAR AS listed, NULL::VARCHAR AS made_by, NULL::BIGINT AS made_at_us WHERE false
+CREATE VIEW IF NOT EXISTS safety_measures_parts AS SELECT NULL::VARCHAR AS clip_id, NULL::VARCHAR AS media_sha256, NULL::DOUBLE AS nsfw_score, NULL::DOUBLE AS text_share, NULL::VARCHAR[] AS pdq_hashes, NULL::VARCHAR AS md5, NULL::VARCHAR AS made_by, NULL::BIGINT AS made_at_us WHERE false;
+CREATE VIEW safety_measures_rows AS SELECT * REPLACE (coalesce(pdq_hashes, []) AS pdq_hashes) FROM (
+    SELECT NULL::VARCHAR AS clip_id, NULL::VARCHAR AS media_sha256, NULL::DOUBLE AS nsfw_score, NULL::DOUBLE AS text_share, NULL::VARCHAR[] AS pdq_hashes, NULL::VARCHAR AS md5, NULL::VARCHAR AS made_by, NULL::BIGINT AS made_at_us WHERE false
     UNION ALL BY NAME FROM safety_measures_parts);
 CREATE VIEW safety_measures AS FROM safety_measures_rows
 QUALIFY row_number() OVER (PARTITION BY clip_id, made_by ORDER BY made_at_us DESC) = 1;
@@ -124,6 +124,13 @@ CREATE VIEW leaks_rows AS SELECT * FROM (
     UNION ALL BY NAME FROM leaks_parts);
 CREATE VIEW leaks AS FROM leaks_rows
 QUALIFY row_number() OVER (PARTITION BY clip_id, benchmark ORDER BY made_at_us DESC) = 1;
+
+CREATE VIEW IF NOT EXISTS comparisons_parts AS SELECT NULL::VARCHAR AS what, NULL::VARCHAR AS digest, NULL::VARCHAR AS made_by, NULL::BIGINT AS made_at_us WHERE false;
+CREATE VIEW comparisons_rows AS SELECT * FROM (
+    SELECT NULL::VARCHAR AS what, NULL::VARCHAR AS digest, NULL::VARCHAR AS made_by, NULL::BIGINT AS made_at_us WHERE false
+    UNION ALL BY NAME FROM comparisons_parts);
+CREATE VIEW comparisons AS FROM comparisons_rows
+QUALIFY row_number() OVER (PARTITION BY what ORDER BY made_at_us DESC) = 1;
 
 CREATE VIEW IF NOT EXISTS quarantine_parts AS SELECT NULL::VARCHAR AS clip_id, NULL::VARCHAR AS cause, NULL::VARCHAR AS detail, NULL::BOOLEAN AS lifted, NULL::VARCHAR AS made_by, NULL::BIGINT AS made_at_us WHERE false;
 CREATE VIEW quarantine_rows AS SELECT * REPLACE (coalesce(detail, '') AS detail, coalesce(lifted, false) AS lifted) FROM (
@@ -197,11 +204,53 @@ QUALIFY row_number() OVER (PARTITION BY clip_id ORDER BY made_at_us DESC, stage)
 CREATE VIEW newest_verdicts AS
 FROM verdicts QUALIFY row_number() OVER (PARTITION BY clip_id ORDER BY made_at_us DESC, rules_digest) = 1;
 
--- Numbers of each clip's sound, measured on the very bytes of its newest encoding.
 CREATE VIEW current_audio AS
 SELECT a.* FROM audio_measures AS a
 JOIN newest_media AS m ON m.clip_id = a.clip_id AND m.sha256 = a.media_sha256
-QUALIFY row_number() OVER (PARTITION BY a.clip_id ORDER BY measurer_version(a.made_by) DESC, a.made_at_us DESC) = 1;
+QUALIFY row_number() OVER (
+    PARTITION BY a.clip_id ORDER BY measurer_version(a.made_by) DESC, a.made_at_us DESC) = 1;
+
+CREATE VIEW current_video AS
+SELECT a.* FROM video_measures AS a
+JOIN newest_media AS m ON m.clip_id = a.clip_id AND m.sha256 = a.media_sha256
+QUALIFY row_number() OVER (
+    PARTITION BY a.clip_id ORDER BY measurer_version(a.made_by) DESC, a.made_at_us DESC) = 1;
+
+CREATE VIEW current_av AS
+SELECT a.* FROM av_measures AS a
+JOIN newest_media AS m ON m.clip_id = a.clip_id AND m.sha256 = a.media_sha256
+QUALIFY row_number() OVER (
+    PARTITION BY a.clip_id ORDER BY measurer_version(a.made_by) DESC, a.made_at_us DESC) = 1;
+
+CREATE VIEW current_speech AS
+SELECT a.* FROM speech_measures AS a
+JOIN newest_media AS m ON m.clip_id = a.clip_id AND m.sha256 = a.media_sha256
+QUALIFY row_number() OVER (
+    PARTITION BY a.clip_id ORDER BY measurer_version(a.made_by) DESC, a.made_at_us DESC) = 1;
+
+CREATE VIEW current_tag AS
+SELECT a.* FROM tag_measures AS a
+JOIN newest_media AS m ON m.clip_id = a.clip_id AND m.sha256 = a.media_sha256
+QUALIFY row_number() OVER (
+    PARTITION BY a.clip_id ORDER BY measurer_version(a.made_by) DESC, a.made_at_us DESC) = 1;
+
+CREATE VIEW current_safety AS
+SELECT a.* FROM safety_measures AS a
+JOIN newest_media AS m ON m.clip_id = a.clip_id AND m.sha256 = a.media_sha256
+QUALIFY row_number() OVER (
+    PARTITION BY a.clip_id ORDER BY measurer_version(a.made_by) DESC, a.made_at_us DESC) = 1;
+
+CREATE VIEW current_prints AS
+SELECT a.* FROM prints AS a
+JOIN newest_media AS m ON m.clip_id = a.clip_id AND m.sha256 = a.media_sha256
+QUALIFY row_number() OVER (
+    PARTITION BY a.clip_id ORDER BY measurer_version(a.made_by) DESC, a.made_at_us DESC) = 1;
+
+-- Views over the tables' views and over those of `newest.sql`.
+
+-- Clips that nobody shall be shown.
+CREATE VIEW quarantined_clips AS
+SELECT DISTINCT clip_id FROM quarantine WHERE NOT lifted;
 
 -- Captions that a release may hold: imported ones, and our annotators' once enough checkers have
 -- seen them and few enough said no (a fix is a yes). Never a model's, never a deleted one.
@@ -287,15 +336,27 @@ SELECT
     s.split,
     t.caption, coalesce(t.captions, 0) AS captions,
     v.kept, v.reason AS verdict_reason, v.detail AS verdict_detail,
+    q.clip_id IS NOT NULL AS quarantined,
     f.status AS fetch_status, f.reason AS fetch_reason, f.message AS fetch_message,
     m.* EXCLUDE (clip_id, made_by, made_at_us),
     a.* EXCLUDE (clip_id, made_by, made_at_us, media_sha256, duration_ms, channels, sample_rate),
     a.duration_ms AS audio_duration_ms,
+    p.* EXCLUDE (clip_id, made_by, made_at_us, media_sha256),
+    b.* EXCLUDE (clip_id, made_by, made_at_us, media_sha256),
+    h.* EXCLUDE (clip_id, made_by, made_at_us, media_sha256),
+    g.* EXCLUDE (clip_id, made_by, made_at_us, media_sha256),
+    n.representative AS duplicate_of,
     d.title, d.channel_id, d.upload_date, d.licence AS platform_licence, d.duration_ms AS video_duration_ms
 FROM clips AS c
 LEFT JOIN newest_media AS m USING (clip_id)
 LEFT JOIN newest_fetches AS f USING (clip_id)
 LEFT JOIN current_audio AS a USING (clip_id)
+LEFT JOIN current_video AS p USING (clip_id)
+LEFT JOIN current_av AS b USING (clip_id)
+LEFT JOIN current_speech AS h USING (clip_id)
+LEFT JOIN current_tag AS g USING (clip_id)
+LEFT JOIN neighbours AS n ON n.clip_id = c.clip_id AND n.kind = 'both' AND n.representative <> c.clip_id
+LEFT JOIN quarantined_clips AS q ON q.clip_id = c.clip_id
 LEFT JOIN newest_verdicts AS v USING (clip_id)
 LEFT JOIN splits AS s USING (clip_id)
 LEFT JOIN told AS t USING (clip_id)

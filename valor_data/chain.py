@@ -8,7 +8,7 @@ import shutil
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -20,6 +20,7 @@ from valor_data import layout
 from valor_data.errors import Reason, UserError
 from valor_data.politeness import Hosts, Stopped
 from valor_data.recipe import ListSpec, Recipe, check_reasons
+from valor_data.recipe import metric as known_metric
 from valor_data.records import OptOut, Report
 from valor_data.runner import Stage, Tally, run_stage
 from valor_data.stages import availability as publishing
@@ -28,7 +29,9 @@ from valor_data.stages import doctor as examining
 from valor_data.stages import estimate as estimating
 from valor_data.stages import fetch as fetching
 from valor_data.stages import importing, listing, measure
+from valor_data.stages import neighbours as comparing
 from valor_data.stages import optout as opting_out
+from valor_data.stages import quarantine as quarantining
 from valor_data.stages import release as releasing
 from valor_data.stages import shard as sharding
 from valor_data.store import Store
@@ -185,10 +188,13 @@ def filter(recipe: Recipe, options: Options = DEFAULTS, *, decide_only: bool = F
     with _writing("filter", recipe, options) as (workspace, notes):
         opting_out.load(workspace)
         if not decide_only:
-            stage = measure.AudioStage(recipe, workspace.root)
+            stage = measure.MeasureStage(recipe, workspace.root)
             before, _ = workspace.tables.funnel(recipe.profile, recipe.rules_digest)
             notes.tally(_run(stage, workspace, options), recipe.max_fault_share, before["measured"])
-            notes.reasons.update(_funnel(workspace, notes, "measured")["audio"])
+            notes.reasons.update(_funnel(workspace, notes, "measured")["measure"])
+            found = comparing.compare(workspace)
+            notes.counts |= {"duplicates": found.duplicates, "leaked": found.leaked}
+        notes.counts["quarantined"] = quarantining.quarantine(workspace)
         decision = deciding.decide(workspace)
         if decision.measured == 0:
             raise UserError(f"{workspace.root}: no clip to judge; run 'valor-data fetch' first")
@@ -206,6 +212,33 @@ def explain(recipe: Recipe, options: Options, clip_id: str) -> list[str]:
     """Why a clip is kept or rejected: its fetch, its numbers and every rule, a line each."""
     with _reading(recipe, options) as workspace:
         return deciding.explain(workspace, clip_id)
+
+
+def tune(recipe: Recipe, options: Options, metric: str) -> deciding.Tuning:
+    """How a metric is spread over the measured clips, and what thresholds would drop; no verdict is written.
+
+    Raises UserError for a metric that there is not.
+    """
+    try:
+        known_metric(metric)
+    except ValueError as error:
+        raise UserError(f"--tune: {error}") from None
+    with _reading(recipe, options) as workspace:
+        return deciding.tune(workspace, metric)
+
+
+def diff(recipe: Recipe, options: Options, other: Recipe) -> deciding.Comparison:
+    """Which measured clips change side under another recipe's rules; no verdict is written."""
+    with _reading(recipe, options) as workspace:
+        return deciding.compare(workspace, other)
+
+
+def quarantine(recipe: Recipe, options: Options, clips: Sequence[str], *, lift: bool = False) -> Report:
+    """A person's word that clips are unsafe, or with `lift` that they were looked at and are harmless."""
+    with _writing("quarantine", recipe, options) as (workspace, notes):
+        quarantining.by_hand(workspace, clips, lift=lift)
+        notes.counts["quarantined"] = quarantining.quarantine(workspace)
+    return notes.report()
 
 
 def import_captions(recipe: Recipe, options: Options = DEFAULTS, *, spec: ListSpec | None = None) -> Report:

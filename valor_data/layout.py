@@ -162,6 +162,11 @@ def run_key(run_id: str) -> str:
     return f"runs/{run_id}.json"
 
 
+def tune_key(metric: str) -> str:
+    """Store key of the page that shows how a metric is spread."""
+    return f"runs/tune-{re.sub(r'[^A-Za-z0-9._-]+', '-', metric)}.html"
+
+
 def release_prefix(name: str, version: str) -> str:
     """Store prefix of a release."""
     return f"releases/{name}-{version}/"

@@ -15,8 +15,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, Protocol, Self
 
-from webdataset import tariterators
-
 from valor_data import layout
 from valor_data.errors import FatalError
 
@@ -175,6 +173,9 @@ def read_samples(file: Readable, name: str, needs: Collection[str] = ()) -> Iter
     tar, a key that comes back, a sample without a member that `needs` names.
     """
     stream = _Tail(file)
+    # Here, for it imports torch where that is installed, which takes a second.
+    from webdataset import tariterators
+
     members = _Members(tariterators.tar_file_expander([{"url": name, "stream": stream}]))
     keys: set[str] = set()
     samples = tariterators.group_by_keys(members)

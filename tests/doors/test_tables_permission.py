@@ -136,8 +136,8 @@ def test_nothing_of_an_opted_out_video_is_measured_counted_or_released(tables: T
     tables.append([OptOut(scope="video", value=VIDEO, made_by="opt_out:x")])
     found = tables.releasable(rows.PROFILE, "r", 1, 0, False)
     assert [clip for batch in found for clip in batch["clip_id"].to_pylist()] == [rows.clip_id(2)]
-    count, todo = tables.unmeasured(rows.PROFILE, "audio_measures", "audio@1", rows.AUDIO)
-    assert (count, [media.clip_id for media in todo]) == (1, [rows.clip_id(3)])
+    count, todo = tables.unmeasured(rows.PROFILE, {"audio@2": "audio_measures"}, rows.MEASURE)
+    assert (count, [media.clip_id for media, _ in todo]) == (1, [rows.clip_id(3)])
     counts, _ = tables.funnel(rows.PROFILE, "r")
     assert (counts["fetched"], counts["measured"], counts["kept"]) == (2, 1, 1)
 

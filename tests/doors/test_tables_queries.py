@@ -33,9 +33,9 @@ def unfetched(tables: Tables, again: Collection[Reason] = AGAIN) -> list[list[st
     return found
 
 
-def unmeasured(tables: Tables, made_by: str = "audio@1") -> list[str]:
-    count, media = tables.unmeasured(rows.PROFILE, "audio_measures", made_by, rows.AUDIO)
-    found = [one.clip_id for one in media]
+def unmeasured(tables: Tables, made_by: str = "audio@2") -> list[str]:
+    count, media = tables.unmeasured(rows.PROFILE, {made_by: "audio_measures"}, rows.MEASURE)
+    found = [one.clip_id for one, _ in media]
     assert count == len(found)
     return found
 
@@ -81,9 +81,9 @@ def test_media_are_unmeasured_until_these_very_bytes_are(tables: Tables) -> None
     tables.append([rows.media(1), rows.media(2), rows.media(3, profile="small-1")])
     assert unmeasured(tables) == [rows.clip_id(1), rows.clip_id(2)]
     tables.append([rows.audio(1)])
-    tables.append([rows.outcome(1, stage=rows.AUDIO)])
+    tables.append([rows.outcome(1, stage=rows.MEASURE)])
     assert unmeasured(tables) == [rows.clip_id(2)]
-    assert unmeasured(tables, "audio@2") == [rows.clip_id(1), rows.clip_id(2)]
+    assert unmeasured(tables, "audio@3") == [rows.clip_id(1), rows.clip_id(2)]
     tables.append([rows.media(1, sha="1")])
     assert unmeasured(tables) == [rows.clip_id(1), rows.clip_id(2)]
     tables.append([rows.audio(1, sha="1")])
@@ -95,25 +95,11 @@ def test_media_are_unmeasured_until_these_very_bytes_are(tables: Tables) -> None
 def test_a_rejection_stands_until_the_media_change(tables: Tables) -> None:
     tables.append([rows.media(1), rows.media(2)])
     tables.append(
-        [rows.outcome(1, "rejected", stage=rows.AUDIO), rows.outcome(2, "failed", stage=rows.AUDIO)]
+        [rows.outcome(1, "rejected", stage=rows.MEASURE), rows.outcome(2, "failed", stage=rows.MEASURE)]
     )
     assert unmeasured(tables) == [rows.clip_id(2)]
     tables.append([rows.media(1, sha="1")])
     assert unmeasured(tables) == [rows.clip_id(1), rows.clip_id(2)]
-
-
-def test_measured_has_the_newest_version_of_the_current_bytes(tables: Tables) -> None:
-    assert tables.measured(rows.PROFILE).num_rows == 0
-    tables.append([rows.media(n) for n in range(4)])
-    tables.append([rows.audio(0, loudness_lufs=-10.0, made_by="audio@10")])
-    tables.append([rows.audio(0, loudness_lufs=-9.0, made_by="audio@9")])
-    tables.append([rows.audio(1, sha="f"), rows.audio(2, loudness_lufs=None)])
-    tables.append([rows.audio(9)])  # no media
-    found = tables.measured(rows.PROFILE)
-    assert found["clip_id"].to_pylist() == [rows.clip_id(0), rows.clip_id(2)]
-    assert found["loudness_lufs"].to_pylist() == [-10.0, None]
-    columns = set(TABLES["audio_measures"].model_fields) - {"made_by", "made_at_us", "media_sha256"}
-    assert set(found.column_names) == columns
 
 
 def verdicts(*kept: bool, detail: str = "") -> pa.Table:
@@ -155,7 +141,7 @@ def worked_on(tables: Tables) -> None:
         + [rows.outcome(4, "rejected", reason="private"), rows.outcome(5, "failed", reason="timeout")]
     )
     tables.append([rows.audio(n) for n in range(3)])
-    tables.append([rows.outcome(3, "rejected", reason="corrupt", stage=rows.AUDIO)])
+    tables.append([rows.outcome(3, "rejected", reason="corrupt", stage=rows.MEASURE)])
     tables.save_verdicts(verdicts(True, True, False), RULES, "rules@1")
     tables.append([rows.caption(0, "b"), rows.caption(0, "a"), rows.caption(2, "of a rejected clip")])
     tables.append([rows.caption(1, "m", origin="model", author="model:x")])
@@ -165,7 +151,7 @@ def worked_on(tables: Tables) -> None:
 def test_the_funnel_counts_every_step_and_reason(tables: Tables) -> None:
     counts, reasons = tables.funnel(rows.PROFILE, RULES)
     assert set(counts.values()) == {0}
-    assert reasons == {"fetch": {}, "audio": {}, "filter": {}}
+    assert reasons == {"fetch": {}, "measure": {}, "filter": {}}
     worked_on(tables)
     counts, reasons = tables.funnel(rows.PROFILE, RULES)
     assert counts == {
@@ -184,7 +170,7 @@ def test_the_funnel_counts_every_step_and_reason(tables: Tables) -> None:
     }
     assert reasons == {
         "fetch": {"private": 1, "timeout": 1},
-        "audio": {"corrupt": 1},
+        "measure": {"corrupt": 1},
         "filter": {"inaudible": 1},
     }
     assert tables.funnel("other", RULES)[0]["fetched"] == 0
@@ -210,7 +196,7 @@ def test_the_views_tell_the_same_of_what_was_worked_on_last(tables: Tables) -> N
     assert found == {
         ("fetch", "private"): 1,
         ("fetch", "timeout"): 1,
-        ("audio", "corrupt"): 1,
+        ("measure", "corrupt"): 1,
         ("filter", "inaudible"): 1,
     }
 
@@ -309,10 +295,10 @@ def test_ranges_of_clips_give_what_one_query_gives(
     tables: Tables, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int
 ) -> None:
     worked_on(tables)
-    whole = releasable(tables, require=False), tables.measured(rows.PROFILE).to_pylist()
+    whole = releasable(tables, require=False)
     tables.write_catalog("whole.parquet")
     monkeypatch.setattr(engine, "_RANGE", size)
-    assert (releasable(tables, require=False), tables.measured(rows.PROFILE).to_pylist()) == whole
+    assert releasable(tables, require=False) == whole
     assert tables.write_catalog("ranges.parquet") == 6
     one, other = (pq.read_table(tmp_path / "w" / f"{name}.parquet") for name in ("whole", "ranges"))
     assert one.equals(other)

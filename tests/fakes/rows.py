@@ -5,7 +5,7 @@ from valor_data.records import AudioMeasures, Caption, Clip, Media, Outcome, Rev
 
 PROFILE = "exact-12345678"
 FETCH = f"fetch/{PROFILE}"
-AUDIO = f"audio@1/{PROFILE}"
+MEASURE = f"measure/{PROFILE}"
 
 
 def clip_id(number: int) -> str:
@@ -63,7 +63,7 @@ def audio(number: int, sha: str = "0", **changes: object) -> AudioMeasures:
         "media_sha256": sha * 64,
         "has_audio": True,
         "loudness_lufs": -20.0,
-        "made_by": "audio@1",
+        "made_by": "audio@2",
     }
     return AudioMeasures.model_validate(facts | changes)
 

@@ -13,7 +13,8 @@ SHARED = {"--workspace", "--workers", "--engine", "--limit", "--dry-run", "--jso
 OWN = {
     "init": {"--recipe"},
     "fetch": {"--retry"},
-    "filter": {"--decide-only", "--explain"},
+    "filter": {"--decide-only", "--explain", "--tune", "--diff"},
+    "quarantine": {"--lift"},
     "annotate import": {"--author", "--language"},
     "catalog sql": {"--csv", "--out"},
     "release verify": {"--deep"},

@@ -25,6 +25,7 @@ def desk(finished: Finished, real_data: Path, tmp_path_factory: pytest.TempPathF
     folder = tmp_path_factory.mktemp("desk")
     (folder / "demo-workspace").mkdir()
     shutil.copytree(finished.workspace, folder / "demo-workspace" / "workspace")
+    shutil.copy(finished.recipe, folder / "demo-workspace" / "demo.toml")
     shutil.copytree(ROOT / "examples", folder / "examples")
     for name in ("desc_train.json", "desc_val.json", "desc_test.json"):
         shutil.copy(real_data / "meta" / "valor32k" / name, folder / name)
@@ -66,7 +67,7 @@ def test_the_python_of_the_readme_runs(desk: Path) -> None:
 
 @pytest.mark.slow
 def test_the_examples_run(desk: Path) -> None:
-    example = [sys.executable, "examples/quiet_clips.py", "demo-workspace/workspace"]
+    example = [sys.executable, "examples/find_quiet_clips.py", "demo-workspace/workspace"]
     ran = subprocess.run(example, cwd=desk, capture_output=True, text=True, env={**os.environ, **ENVIRONMENT})
     assert ran.returncode == 0, ran.stderr
     assert "LUFS" in ran.stdout

@@ -7,9 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from valor_data import recipe
+from valor_data import layout, recipe
 from valor_data.errors import UserError
 from valor_data.recipe import Recipe
+from valor_data.records import MEASURES
+
+
+def _rule(**raw: Any) -> dict[str, Any]:
+    return {"rules": [{"reason": "r", **raw}]}
 
 
 def parsed(**raw: Any) -> Recipe:
@@ -38,6 +43,29 @@ class TestFaults:
             ({"rules": [{"metric": "m", "reason": "r"}]}, "rule on 'm' asks nothing"),
             ({"rules": [{"metric": "m", "reason": "r", "min": float("nan")}]}, "finite"),
             ({"rules": [{"metric": "m", "reason": "r", "min": 2, "max": 1}]}, "keeps nothing: min 2 > max 1"),
+            (_rule(metric="loudness_luf", min=1), "no such measure; did you mean 'loudness_lufs'"),
+            (_rule(metric="xyzzy", min=1), "known: has_audio, .*, tag.<Class>, leak.<benchmark>"),
+            (_rule(metric="has_audio", min=1), "'has_audio': it is true or false; give equals"),
+            (_rule(metric="leak", equals=True), "'leak': it is a word; give equals"),
+            (_rule(metric="fps", equals="many"), "'fps': it is a number; give min and max"),
+            (_rule(metric="fps", equals=True, min=1), "'fps': give equals, or min and max"),
+            (_rule(), "nothing given: give one of metric, all or any"),
+            (_rule(metric="fps", any=[{"metric": "fps", "min": 1}]), "metric and any given: give one of"),
+            (_rule(any=[]), "any is empty: give conditions"),
+            (_rule(all=[{"metric": "fps", "min": 1}], missing="keep"), "belong beside a metric, inside all"),
+            (_rule(any=[{"metric": "fps", "mni": 1}]), "key 'rules.0.any.0.mni'; did you mean 'min'"),
+            (_rule(any=[{"all": [{"metric": "fps"}]}]), "'rules.0.any.0.all.0': rule on 'fps' asks nothing"),
+            (_rule(metric="fps", min=1, except_labels=[]), "rule 'r': except_labels is empty"),
+            (_rule(metric="fps", min=1, except_labels=[""]), "rule 'r': except_labels is empty"),
+            (_rule(metric="speech_share", max=1), "'r' on 'speech_share' needs 'speech' in measure.also"),
+            (_rule(metric="tag.Dog", min=0.1), "needs 'tags' in measure.also, and measure.tagger"),
+            (_rule(metric="nsfw_score", max=0.5), "on 'nsfw_score' needs nsfw_max in .safety."),
+            (_rule(metric="leak", equals="none"), r"on 'leak' needs a benchmark in \[\[benchmarks\]\]"),
+            (_rule(metric="leak.us", equals="none"), r"needs a benchmark named 'us' in \[\[benchmarks\]\]"),
+            ({"measure": {"also": []}, "filter": {"preset": "strict"}}, "'has_video' needs 'video'"),
+            ({"filter": {"preset": "strickt"}}, "no preset 'strickt' ships .*; did you mean 'strict'"),
+            ({"filter": {"preset": "xyzzy"}}, "known: audible, benchmark, speech-light, strict"),
+            ({"balance": {"per_label": 0}}, "'balance.per_label'.*1"),
             ({"split": {"train": 0.9}}, r"train \+ val \+ test must be 1"),
             ({"release": {"version": "1"}}, "key 'release.version'"),
             ({"name": "No Spaces"}, "key 'name'"),
@@ -76,6 +104,18 @@ class TestDigests:
         assert one.rules_digest != two.rules_digest
         assert parsed(rules=[{**rule, "min": -55.0}], fetch={"crf": 1}).rules_digest == one.rules_digest
 
+    def test_the_rules_digest_covers_preset_and_balance(self) -> None:
+        plain = parsed()
+        assert parsed(filter={"preset": "audible"}).rules_digest == plain.rules_digest
+        assert parsed(filter={"preset": "audible", "max_drop_share": 0.1}).rules_digest == plain.rules_digest
+        others = [
+            parsed(rules=[]),
+            parsed(filter={"preset": "strict"}),
+            parsed(balance={"per_label": 5}),
+            parsed(balance={"per_label": 5, "seed": 1}),
+        ]
+        assert len({made.rules_digest for made in [plain, *others]}) == 5
+
     def test_the_digest_holds_no_folder(self) -> None:
         one = parsed(workspace="/a", segments={"lists": [{"path": "/a/list.csv"}]})
         two = parsed(workspace="/b", segments={"lists": [{"path": "/b/list.csv"}]})
@@ -87,6 +127,48 @@ class TestDigests:
         made = parsed(max_fault_share=share, fetch={"crf": crf}, rules=[])
         assert recipe.parse(made.model_dump(), "again") == made
         assert recipe.parse(made.model_dump(mode="json"), "again").digest == made.digest
+
+
+class TestRules:
+    def test_a_preset_comes_before_the_recipes_own_rules(self) -> None:
+        own = {"reason": "small", "metric": "height", "min": 240}
+        audible = parsed().effective_rules
+        assert [rule.reason for rule in audible] == ["no_audio", "inaudible"]
+        assert [rule.reason for rule in parsed(rules=[own]).effective_rules] == ["small"]
+        both = parsed(rules=[own], filter={"preset": "audible"}).effective_rules
+        assert both[:-1] == audible
+        assert both[-1].reason == "small"
+        assert parsed(rules=[]).effective_rules == ()
+
+    def test_every_preset_serves_with_what_it_says_it_needs(self) -> None:
+        needed: dict[str, dict[str, Any]] = {
+            "audible": {"measure": {"also": []}},
+            "strict": {},
+            "speech-light": {"measure": {"also": ["speech"]}},
+            "benchmark": {"benchmarks": [{"name": "ours", "path": "train.csv"}]},
+        }
+        shipped = {path.stem for path in layout.asset("pipelines", "rules").glob("*.toml")}
+        assert shipped == set(needed)
+        for name, raw in needed.items():
+            reasons = [rule.reason for rule in parsed(filter={"preset": name}, **raw).effective_rules]
+            assert len(set(reasons)) == len(reasons) > 1
+
+    def test_every_number_and_word_of_a_measure_is_a_metric(self) -> None:
+        lists = {"pdq_hashes", "speech_spans_ms", "tags", "tag_scores", "sound", "picture"}
+        names = [
+            name
+            for record in MEASURES
+            for name in record.model_fields
+            if name not in {"clip_id", "media_sha256", "made_by", "made_at_us"}
+        ]
+        assert len(set(names)) == len(names)
+        assert set(names) - set(recipe.METRICS) == lists
+
+    def test_a_rule_says_what_stands_in_it(self) -> None:
+        made = parsed(
+            **_rule(all=[{"any": [{"metric": "fps", "min": 1}, {"metric": "duplicate", "equals": False}]}])
+        )
+        assert [leaf.metric for leaf in made.effective_rules[0].leaves()] == ["fps", "duplicate"]
 
 
 class TestLoad:
@@ -125,7 +207,7 @@ class TestLoad:
         made = recipe.load(file)
         assert made.name == name
         assert [spec.path for spec in made.segments.lists] == [str(tmp_path.resolve() / file)]
-        assert made.rules == Recipe(name="x").rules
+        assert made.effective_rules == Recipe(name="x").effective_rules
 
     def test_a_list_at_an_address_is_left_as_it_is(self) -> None:
         made = recipe.load("https://example.org/lists/desc_val.json")

@@ -10,7 +10,7 @@ import sys
 
 import typer
 
-from valor_data.cli import annotate, catalog, fetch, filter, release, run, setup, shard
+from valor_data.cli import annotate, catalog, fetch, filter, quarantine, release, run, setup, shard
 from valor_data.errors import UserError, ValorDataError
 
 app = typer.Typer(
@@ -24,6 +24,7 @@ app = typer.Typer(
 setup.add_to(app)
 fetch.add_to(app)
 filter.add_to(app)
+quarantine.add_to(app)
 app.add_typer(annotate.app, name="annotate")
 app.add_typer(catalog.app, name="catalog")
 shard.add_to(app)

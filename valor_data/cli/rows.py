@@ -57,7 +57,7 @@ def _json(table: pa.Table) -> str:
 
 
 def _csv(table: pa.Table, file: Any) -> None:
-    writer = csv.writer(file)
+    writer = csv.writer(file, lineterminator="\n")  # what other programs of the shell expect
     writer.writerow(table.column_names)
     for batch in table.to_batches():
         writer.writerows([_cell(value) for value in row.values()] for row in batch.to_pylist())

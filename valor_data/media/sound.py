@@ -1,117 +1,39 @@
-"""The sound of one clip, from one open and one decode in this process.
+"""The sound of a clip, gathered from its decoded frames.
 
-Decoded frames go through libavfilter's `ebur128`, which weighs and gates them after EBU R128 and
-hands the very samples on in windows of 100 ms; peak, silence and clipping are counted on those.
-A process per clip would cost more than twice as much CPU. Parallel work takes processes, not
-threads: PyAV's threads fight over the interpreter.
+Frames go through libavfilter's `ebur128`, which weighs and gates them after EBU R128 and hands the very
+samples on in windows of 100 ms; levels, spectra and peaks are read from those.
 """
 
 import math
-from collections.abc import Iterator
 from fractions import Fraction
-from pathlib import Path
-from typing import NamedTuple
 
 import av
 import numpy as np
 from av.audio.frame import AudioFrame
 from av.audio.resampler import AudioResampler
-from av.audio.stream import AudioStream
-from av.container import InputContainer
 from av.filter import Graph
+from numpy.typing import NDArray
 
-from valor_data import signals
-from valor_data.errors import ItemError, Reason
+from valor_data.signals import peak
+from valor_data.signals import sound as sounds
 
 _BLOCK_MS = 400
 """Shortest sound that has a loudness: one gating block of EBU R128."""
 _DRAIN_MS = 1000
 """Sound held in the filter before its windows are taken: asking after every frame costs a fifth more."""
-_INTEGRATED = "lavfi.r128.I"
+_INTEGRATED, _MOMENTARY = "lavfi.r128.I", "lavfi.r128.M"
 
 
-class AudioNumbers(NamedTuple):
-    """Numbers of a clip's sound: the fields of `records.AudioMeasures`, defined there."""
-
-    has_audio: bool
-    duration_ms: int | None = None
-    loudness_lufs: float | None = None
-    sample_peak_dbfs: float | None = None
-    silent_share: float | None = None
-    clipped_share: float | None = None
-    channels: int | None = None
-    sample_rate: int | None = None
-    decode_errors: int = 0
-
-
-def measure_audio(path: Path) -> AudioNumbers:
-    """The numbers of a media file's first audio stream.
-
-    Packets that fail to decode are counted and passed over. Without an audio stream, or when no
-    frame of it decodes, `has_audio` is False and the numbers are None. At most about a second of
-    samples is held. Raises ItemError(CORRUPT) for a file that is no media file.
-    """
-    try:
-        # An absolute path cannot be taken for a protocol (`a:b.mp4`); tags need not be UTF-8.
-        container = av.open(str(path.absolute()), metadata_errors="replace")
-    except FileNotFoundError:
-        raise
-    except av.error.FFmpegError as error:
-        raise ItemError(Reason.CORRUPT, error.strerror or str(error)) from error
-    with container:
-        stream = next(iter(container.streams.audio), None)
-        if stream is None or stream.codec_context is None:  # no stream, or no decoder for it
-            return AudioNumbers(has_audio=False)
-        stream.codec_context.thread_count = 1
-        for other in container.streams:
-            if other is not stream:
-                other.discard = av.stream.Discard.all
-        decoder = _Decoder(container, stream)
-        meter = None
-        for frame in decoder:
-            try:
-                meter = meter or _Meter(frame)
-                meter.add(frame)
-            except av.error.FFmpegError:  # broken into a form that nothing takes, such as no rate at all
-                decoder.errors += 1
-        numbers = meter.numbers() if meter else AudioNumbers(has_audio=False)
-        return numbers._replace(decode_errors=decoder.errors)
-
-
-class _Decoder:
-    """The frames of one stream; `errors` counts the packets that gave none because they are broken."""
-
-    def __init__(self, container: InputContainer, stream: AudioStream) -> None:
-        self._container = container
-        self._stream = stream
-        self.errors = 0
-
-    def __iter__(self) -> Iterator[AudioFrame]:
-        packets = self._container.demux(self._stream)
-        while True:
-            try:
-                packet = next(packets, None)
-            except av.error.FFmpegError:  # the container breaks off: what came before it stands
-                self.errors += 1
-                packet = None
-            try:
-                # None drains the decoder; a demuxer that ends well sends its own empty packet.
-                yield from self._stream.codec_context.decode(packet)
-            except av.error.EOFError:
-                pass  # drained already
-            except av.error.FFmpegError:
-                self.errors += 1
-            if packet is None:
-                return
-
-
-class _Meter:
-    """A filter graph that reads the loudness, and the levels of the windows that leave it."""
+class SoundMeter:
+    """A filter graph that reads the loudness, and the windows that leave it. About a second of samples is
+    held at most."""
 
     def __init__(self, first: AudioFrame) -> None:
         self._form = (first.format.name, first.layout, first.sample_rate)
         self._channels = first.layout.nb_channels
         self._rate = first.sample_rate
+        self._window = self._rate * sounds.WINDOW_MS // 1000
+        self._first_ms = None if first.time is None else round(float(first.time) * 1000, 3)
         self._resampler: AudioResampler | None = None
         self._foreign: tuple[str, str, int] | None = None  # the form that it takes
         self._graph = Graph()
@@ -129,12 +51,14 @@ class _Meter:
         self._graph.configure()
         self._most = self._rate * _DRAIN_MS // 1000
         self._waiting = 0
-        self._samples = 0
-        self._levels: list[signals.Levels] = []
+        self._windows: list[sounds.Windows] = []
+        self._spectra: list[sounds.Spectra] = []
+        self._peak = peak.TruePeak()
         self._last: AudioFrame | None = None
+        self._momentary = -math.inf
 
     def add(self, frame: AudioFrame) -> None:
-        """Take one more frame."""
+        """Take one more frame. Raises av.error.FFmpegError for a form that nothing takes."""
         frame.pts = None  # jumps of a broken clock are no matter of loudness
         try:
             self._source.push(frame)
@@ -145,23 +69,22 @@ class _Meter:
         if self._waiting >= self._most:
             self._drain()
 
-    def numbers(self) -> AudioNumbers:
-        """The numbers of all frames so far; the end of the sound."""
+    def finish(self) -> sounds.Sound | None:
+        """What all frames amount to; None where they hold no sample."""
         for alike in self._rest():
             self._source.push(alike)
         self._source.push(None)
         self._drain()
-        if not self._samples:
-            return AudioNumbers(has_audio=False)
-        return AudioNumbers(
-            has_audio=True,
-            duration_ms=round(self._samples * 1000 / self._rate),
-            loudness_lufs=self._integrated(),
-            sample_peak_dbfs=signals.sample_peak_dbfs(self._levels),
-            silent_share=signals.silent_share(self._levels),
-            clipped_share=signals.clipped_share(self._levels),
-            channels=self._channels,
-            sample_rate=self._rate,
+        if not self._windows:
+            return None
+        return sounds.Sound(
+            rate=self._rate,
+            windows=sounds.joined_windows(self._windows),
+            spectra=sounds.joined_spectra(self._spectra),
+            first_ms=self._first_ms,
+            loudness_lufs=self._loudness(float(self._last.metadata[_INTEGRATED])) if self._last else None,
+            momentary_max_lufs=self._loudness(self._momentary),
+            true_peak=self._peak.highest,
         )
 
     def _alike(self, frame: AudioFrame) -> list[AudioFrame]:
@@ -183,27 +106,48 @@ class _Meter:
         return [frame for frame in rest if frame is not None]  # one that has nothing to do hands None back
 
     def _drain(self) -> None:
-        """Take the levels of the windows that are ready; their samples are let go."""
+        """Take the windows that are ready; their samples are let go."""
         self._waiting = 0
+        ready: list[NDArray[np.float32]] = []
         while True:
             try:
                 window = self._sink.pull()
             except (av.error.BlockingIOError, av.error.EOFError):
-                return
+                break
             assert isinstance(window, AudioFrame)
             count = window.samples * self._channels
-            self._levels.append(
-                signals.levels(np.frombuffer(memoryview(window.planes[0]), np.float64, count))
-            )
-            self._samples += window.samples
-            if window.samples == self._rate // 10:  # a shorter rest at the end carries no loudness
+            flat = np.frombuffer(memoryview(window.planes[0]), np.float64, count)
+            samples_CT = flat.reshape(-1, self._channels).T.astype(np.float32, order="C")
+            if window.samples == self._window:
+                ready.append(samples_CT)
                 self._last = window
+                self._momentary = max(self._momentary, float(window.metadata[_MOMENTARY]))
+            else:  # the rest at the end; it carries no loudness
+                self._take(ready)
+                ready = []
+                self._take([samples_CT])
+        self._take(ready)
 
-    def _integrated(self) -> float | None:
-        """The last running value, which is that of the whole; None where it is not defined."""
-        if self._last is None or self._samples * 1000 < self._rate * _BLOCK_MS:
+    def _take(self, windows: list[NDArray[np.float32]]) -> None:
+        if not windows:
+            return
+        samples_NCT = np.stack(windows)
+        levels = sounds.windows(samples_NCT)
+        self._windows.append(levels)
+        for samples_CT in samples_NCT:
+            self._peak.add(samples_CT)
+        if samples_NCT.shape[2] < self._window:
+            if self._spectra:  # a rest beside whole windows says nothing more
+                return
+            missing = self._window - samples_NCT.shape[2]
+            samples_NCT = np.pad(samples_NCT, ((0, 0), (0, 0), (0, missing)))
+        self._spectra.append(sounds.spectra(samples_NCT, self._rate, ~levels.silent_W))
+
+    def _loudness(self, value: float) -> float | None:
+        """The value; None where it is not defined."""
+        samples = sum(int(part.samples_W.sum()) for part in self._windows)
+        if samples * 1000 < self._rate * _BLOCK_MS:
             return None
-        if not all(window.finite for window in self._levels):  # the filter's memory is spoilt from there on
+        if not all(part.finite_W.all() for part in self._windows):  # the filter's memory is spoilt
             return None
-        value = float(self._last.metadata[_INTEGRATED])
         return value if math.isfinite(value) else None

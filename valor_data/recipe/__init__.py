@@ -19,20 +19,15 @@ from valor_data.recipe.fetching import (
     check_reasons,
     from_environment,
 )
+from valor_data.recipe.measuring import Benchmark, Measure, Safety
+from valor_data.recipe.metrics import GROUPS, LEAK, METRICS, TAG, metric
 from valor_data.recipe.reading import load, parse
-from valor_data.recipe.whole import (
-    MEASURES,
-    Filter,
-    Recipe,
-    ReleaseInfo,
-    ReviewRule,
-    Rule,
-    Shard,
-    Split,
-)
+from valor_data.recipe.rules import Balance, Condition, Filter, Rule
+from valor_data.recipe.whole import Recipe, ReleaseInfo, ReviewRule, Shard, Split
 
 __all__ = [
-    "FORMS", "MEASURES", "POLITE", "Access", "Fetch", "Filter", "Host", "ListSpec", "Mirror", "Recipe",
-    "ReleaseInfo", "Retry", "ReviewRule", "Rights", "Rule", "Section", "Segments", "Shard", "Split",
-    "check_reasons", "from_environment", "load", "parse",
+    "FORMS", "GROUPS", "LEAK", "METRICS", "POLITE", "TAG", "Access", "Balance", "Benchmark", "Condition",
+    "Fetch", "Filter", "Host", "ListSpec", "Measure", "Mirror", "Recipe", "ReleaseInfo", "Retry",
+    "ReviewRule", "Rights", "Rule", "Safety", "Section", "Segments", "Shard", "Split", "check_reasons",
+    "from_environment", "load", "metric", "parse",
 ]  # fmt: skip

@@ -35,7 +35,8 @@ class Safety(Section):
     nsfw_max: Share | None = None
     """Largest score that passes; none: not asked for."""
     nsfw_model: str | None = None
-    """ONNX file of an image classifier; none: that of the extra `models`."""
+    """Folder of an image classifier exported for ONNX in the Hugging Face form; none: open_nsfw, of the extra
+    `safety`."""
     text_max: Share | None = None
     """Largest share of a frame covered by text that passes; none: not asked for."""
 

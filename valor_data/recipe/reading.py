@@ -4,9 +4,9 @@ import difflib
 import re
 import tomllib
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from valor_data.errors import UserError
 from valor_data.recipe.fetching import ListSpec, Segments
@@ -93,10 +93,15 @@ def _explain(fault: Any) -> str:
 
 
 def _known_keys(loc: tuple[Any, ...]) -> list[str]:
-    model: Any = Recipe
+    model: type[BaseModel] = Recipe
     for part in loc:
-        if isinstance(part, int):
-            continue
-        annotation = model.model_fields[part].annotation
-        model = annotation.__args__[0] if hasattr(annotation, "__args__") else annotation
+        if isinstance(part, str):
+            model = _section(model.model_fields[part].annotation) or model
     return list(model.model_fields)
+
+
+def _section(annotation: Any) -> type[BaseModel] | None:
+    """The section that a key's type holds, be it one, a list of them, or none at all."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next((found for part in get_args(annotation) if (found := _section(part))), None)

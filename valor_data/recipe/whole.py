@@ -1,8 +1,7 @@
 """The whole recipe, and the parts that say what becomes of fetched clips."""
 
-import difflib
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -20,43 +19,10 @@ from valor_data.recipe.fetching import (
     Share,
 )
 from valor_data.recipe.measuring import Benchmark, Measure, Safety
-from valor_data.records import AudioMeasures, Record
+from valor_data.recipe.metrics import LEAK, needs
+from valor_data.recipe.rules import Balance, Filter, Rule, preset
 
-MEASURES = tuple(
-    name
-    for name in AudioMeasures.model_fields
-    if name not in {*Record.model_fields, "clip_id", "media_sha256"}
-)
-"""The numbers that rules may name."""
-
-
-class Filter(Section):
-    """How verdicts are watched."""
-
-    max_drop_share: Share = 0.5
-    """A rule that drops a larger share of the measured clips raises an alarm."""
-
-
-class Rule(Section):
-    """One row of the verdict. A clip is kept when no rule breaks."""
-
-    metric: str
-    """Column of a measures table, such as `loudness_lufs`."""
-    reason: str
-    """Why a clip that breaks it is rejected."""
-    min: float | None = None
-    max: float | None = None
-    equals: bool | str | None = None
-    missing: Literal["reject", "keep"] = "reject"
-    """What to do where the number is not defined for a clip."""
-
-    @model_validator(mode="after")
-    def _asks_something(self) -> Self:
-        if self.min is None and self.max is None and self.equals is None:
-            raise ValueError(f"rule on {self.metric!r} asks nothing: give min, max or equals")
-        if self.min is not None and self.max is not None and self.min > self.max:
-            raise ValueError(f"rule on {self.metric!r} keeps nothing: min {self.min:g} > max {self.max:g}")
-        return self
+_DEFAULT_PRESET = "audible"
 
 
 class ReviewRule(Section):
@@ -129,23 +95,44 @@ class Recipe(Section):
     safety: Safety = Safety()
     benchmarks: Annotated[tuple[Benchmark, ...], Field(strict=False)] = ()
     filter: Filter = Filter()
-    rules: Annotated[tuple[Rule, ...], Field(strict=False)] = (
-        Rule(metric="has_audio", equals=True, reason="no_audio"),
-        Rule(metric="loudness_lufs", min=-55.0, reason="inaudible"),
-    )
+    rules: Annotated[tuple[Rule, ...] | None, Field(strict=False)] = None
+    """The recipe's own; an empty list beside no preset: every measured clip is kept."""
+    balance: Balance = Balance()
     review: ReviewRule = ReviewRule()
     split: Split = Split()
     shard: Shard = Shard()
     release: ReleaseInfo = ReleaseInfo()
 
     @model_validator(mode="after")
-    def _rules_name_measures(self) -> Self:
-        for rule in self.rules:
-            if rule.metric not in MEASURES:
-                near = difflib.get_close_matches(rule.metric, MEASURES, n=1, cutoff=0.5)
-                mend = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(MEASURES)}"
-                raise ValueError(f"rule on {rule.metric!r}: no such measure; {mend}")
+    def _rules_have_their_measures(self) -> Self:
+        for rule in self.effective_rules:
+            for leaf in rule.leaves():
+                mend = self._lacks(str(leaf.metric))
+                if mend:
+                    raise ValueError(f"rule {rule.reason!r} on {leaf.metric!r} needs {mend}")
         return self
+
+    def _lacks(self, metric: str) -> str | None:
+        """What the recipe must say for a metric to be there; None: it says so."""
+        need = needs(metric)
+        if need == "safety":
+            key = {"nsfw_score": "nsfw_max", "text_share": "text_max"}[metric]
+            return None if getattr(self.safety, key) is not None else f"{key} in [safety]"
+        if need == "benchmarks":
+            names = [benchmark.name for benchmark in self.benchmarks]
+            asked = metric.removeprefix(LEAK) if metric.startswith(LEAK) else None
+            if not names or (asked and asked not in names):
+                return f"a benchmark{f' named {asked!r}' if asked else ''} in [[benchmarks]]"
+            return None
+        if need is None or need in self.measure.also:
+            return None
+        return f"{need!r} in measure.also" + (", and measure.tagger" if need == "tags" else "")
+
+    @property
+    def effective_rules(self) -> tuple[Rule, ...]:
+        """The preset's rules, then the recipe's own; those of `audible` where it names neither."""
+        name = self.filter.preset or (_DEFAULT_PRESET if self.rules is None else None)
+        return (preset(name) if name else ()) + (self.rules or ())
 
     @property
     def profile(self) -> str:
@@ -159,8 +146,8 @@ class Recipe(Section):
 
     @property
     def rules_digest(self) -> str:
-        """16 hex digits that name the rules; verdicts carry them."""
-        return layout.digest([rule.model_dump() for rule in self.rules])[:16]
+        """16 hex digits that name the rules and the balance; verdicts carry them."""
+        return layout.digest([self._rules_content(), self.balance.model_dump()])[:16]
 
     @property
     def digest(self) -> str:
@@ -177,4 +164,8 @@ class Recipe(Section):
         for benchmark in content["benchmarks"]:
             for key in ("path", "workspace"):
                 benchmark[key] = benchmark[key] and Path(benchmark[key]).name
+        content["rules"] = self._rules_content()
         return layout.digest(content)
+
+    def _rules_content(self) -> list[dict[str, Any]]:
+        return [rule.model_dump(mode="json", exclude_none=True) for rule in self.effective_rules]

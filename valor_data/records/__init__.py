@@ -38,6 +38,7 @@ from valor_data.records.measures import (
 from valor_data.records.row import ClipId, Ms, Record, Sha256, Share, Words
 from valor_data.records.words import (
     Caption,
+    Compared,
     Leak,
     Neighbour,
     Origin,
@@ -49,10 +50,11 @@ from valor_data.records.words import (
 )
 
 __all__ = [
-    "MEASURES", "TABLES", "AudioMeasures", "AvMeasures", "BadRow", "Caption", "Clip", "ClipId", "Leak",
-    "ListMember", "Measures", "Media", "Ms", "Neighbour", "OptOut", "Origin", "Outcome", "Prints", "Quarantine",
-    "Record", "Release", "Report", "Review", "SafetyMeasures", "Segment", "SegmentList", "Sha256", "Share",
-    "SpeechMeasures", "SplitOf", "Status", "TagMeasures", "Verdict", "Video", "VideoMeasures", "Words",
+    "MEASURES", "TABLES", "AudioMeasures", "AvMeasures", "BadRow", "Caption", "Clip", "ClipId", "Compared",
+    "Leak", "ListMember", "Measures", "Media", "Ms", "Neighbour", "OptOut", "Origin", "Outcome", "Prints",
+    "Quarantine", "Record", "Release", "Report", "Review", "SafetyMeasures", "Segment", "SegmentList",
+    "Sha256", "Share", "SpeechMeasures", "SplitOf", "Status", "TagMeasures", "Verdict", "Video",
+    "VideoMeasures", "Words",
 ]  # fmt: skip
 
 
@@ -60,7 +62,8 @@ TABLES: dict[str, type[Record]] = {
     record.table: record
     for record in (
         Clip, SegmentList, ListMember, BadRow, OptOut, Video, Media, Outcome, AudioMeasures, VideoMeasures,
-        AvMeasures, SpeechMeasures, TagMeasures, SafetyMeasures, Prints, Neighbour, Leak, Quarantine, Verdict,
+        AvMeasures, SpeechMeasures, TagMeasures, SafetyMeasures, Prints, Neighbour, Leak, Compared,
+        Quarantine, Verdict,
         Caption, Review, SplitOf, Release,
     )
 }  # fmt: skip

@@ -64,7 +64,7 @@ class AudioMeasures(Measures):
     """Level between the loud windows (95th percentile of RMS) and the quiet ones (10th), dB: an estimate
     of how far events stand above the background. Bad: under about 3, one steady noise or hum."""
     spectral_flatness: Share | None = None
-    """Geometric over arithmetic mean of the power spectrum from 50 Hz to the bandwidth (Wiener entropy),
+    """Geometric over arithmetic mean of the power in equal bands up to the bandwidth (Wiener entropy),
     median over windows that are not silent; 1: white noise, 0: one tone. Bad: near 0, hum; above about
     0.5, hiss."""
     channels: int | None = None
@@ -79,7 +79,7 @@ class AudioMeasures(Measures):
 
 class VideoMeasures(Measures):
     """The picture of a clip, from frames on a grid of four a second, scaled to 64 x 36; sharpness and
-    blocks are read at full size from up to three of them. Light runs from 0 (black) to 1 (white)."""
+    blocks are read at full size from a few of them. Light runs from 0 (black) to 1 (white)."""
 
     table = "video_measures"
 
@@ -97,8 +97,8 @@ class VideoMeasures(Measures):
     """Mean absolute change of light from one frame of the grid to the next. None below two frames.
     Bad: below about 0.002, nothing moves."""
     still_share: Share | None = None
-    """Share of neighbours in the grid that look the same (mean change below 0.002, and nowhere above
-    0.03). Bad: near 1, a still picture, an album cover; above about 0.8, a slide show."""
+    """Share of neighbours in the grid that look the same (mean change below 0.003, and nowhere above
+    0.04). Bad: near 1, a still picture, an album cover; above about 0.8, a slide show."""
     black_share: Share | None = None
     """Share of frames that are almost all black (98 % of the light below 0.1). Bad: above about 0.5."""
     white_share: Share | None = None
@@ -175,12 +175,16 @@ class SafetyMeasures(Measures):
     table = "safety_measures"
 
     nsfw_score: Share | None = None
-    """Largest score of the frames looked at. None: not asked for, or no picture. Bad: above about 0.6."""
+    """Largest score of the frames looked at, a classifier's guess. None: not asked for, or no picture. Bad:
+    above about 0.8; skin alone may reach that, so look before you judge."""
     text_share: Share | None = None
-    """Largest share of a frame inside boxes of text. None: not asked for, or no picture. Bad: above about
-    0.2, captions or slides burnt in."""
-    listed: str | None = None
-    """The entry of a hash list that the clip matches, with the list's name. Bad: any."""
+    """Share of the picture inside boxes of text in every frame looked at. None: not asked for, or no
+    picture. Bad: above about 0.1, captions or slides burnt in."""
+    pdq_hashes: Words = ()
+    """PDQ hash (64 hex digits) of each frame looked at that has enough detail for one; empty where no hash
+    list is asked. Bad: one on a list."""
+    md5: str | None = None
+    """Digest of the file, 32 hex digits. None: no hash list is asked. Bad: one on a list."""
 
 
 class Prints(Measures):

@@ -20,7 +20,7 @@ class Neighbour(Record):
     representative: ClipId
     """The clip that stands for the group; of itself: the same id."""
     size: int
-    """Clips of the group."""
+    """Clips of the group; 1: it stands in none any more."""
 
 
 class Leak(Record):
@@ -32,11 +32,22 @@ class Leak(Record):
     clip_id: ClipId
     benchmark: str
     """Name of the benchmark in the recipe."""
-    how: Literal["clip", "video", "print"]
-    """The same span of the same video, another span of the same video, or the same sound and picture under
-    another id."""
+    how: Literal["clip", "video", "print", "none"]
+    """A span of the same video that overlaps it, another span of that video, the same sound and picture
+    under another id, or not any more."""
     match: str
     """The benchmark's clip or video."""
+
+
+class Compared(Record):
+    """What was last compared with what, lest the same be done again."""
+
+    table = "comparisons"
+    key = ("what",)
+
+    what: Literal["neighbours", "leaks"]
+    digest: str
+    """Names the prints and the benchmarks."""
 
 
 class Quarantine(Record):
@@ -50,7 +61,7 @@ class Quarantine(Record):
     detail: str = ""
     """The entry or number against the limit; never a person's name."""
     lifted: bool = False
-    """True: looked at and found harmless."""
+    """True: a person found it harmless, or the limits of the recipe have moved (`made_by` says which)."""
 
 
 class Verdict(Record):

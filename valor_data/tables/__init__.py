@@ -8,11 +8,14 @@ staging     a segment list on its way into `clips`, `list_members`, `splits`, `c
 todo        what is missing or stale
 permission  who is to be left out
 availability  which clips of which list are to be had
-queries     what deciding, sharding and reporting ask
+measured    what rules ask of the measured clips
+queries     what sharding and reporting ask, and what deciding writes
+likeness    prints of clips, and which of them lie in a benchmark's videos
+safety      what stands against showing a clip
 sandbox     the user's SELECT
 """
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import TypeVar
 
@@ -23,17 +26,30 @@ from valor_data.errors import Reason
 from valor_data.recipe import Rights
 from valor_data.records import TABLES, Clip, Media, Record
 from valor_data.schema import arrow_schema
-from valor_data.tables import availability, compaction, permission, queries, sandbox, staging, todo, typed
+from valor_data.tables import (
+    availability,
+    compaction,
+    likeness,
+    measured,
+    permission,
+    queries,
+    safety,
+    sandbox,
+    staging,
+    todo,
+    typed,
+)
 from valor_data.tables.availability import Availability, Group
 from valor_data.tables.engine import Connection, Engine
+from valor_data.tables.likeness import BenchmarkClip
 from valor_data.tables.parts import Parts
 from valor_data.tables.staging import CaptionCounts, MergeCounts, SegmentStaging
 from valor_data.tables.todo import HostWork, Sizes
 from valor_data.tables.views import catalog_sql
 
 __all__ = [
-    "Availability", "CaptionCounts", "Group", "HostWork", "MergeCounts", "SegmentStaging", "Sizes", "Tables",
-    "catalog_sql",
+    "Availability", "BenchmarkClip", "CaptionCounts", "Group", "HostWork", "MergeCounts", "SegmentStaging",
+    "Sizes", "Tables", "catalog_sql",
 ]  # fmt: skip
 
 R = TypeVar("R", bound=Record)
@@ -131,14 +147,40 @@ class Tables:
             self._parts.copy_to(table, Parts(root))
 
     def unmeasured(
-        self, profile: str, measure_table: str, made_by: str, stage: str
-    ) -> tuple[int, Iterator[Media]]:
+        self, profile: str, measurers: Mapping[str, str], stage: str
+    ) -> tuple[int, Iterator[tuple[Media, tuple[str, ...]]]]:
         """See `todo.unmeasured`."""
-        return todo.unmeasured(self._engine, profile, measure_table, made_by, stage)
+        return todo.unmeasured(self._engine, profile, measurers, stage)
 
-    def measured(self, profile: str) -> pa.Table:
-        """See `queries.measured`."""
-        return queries.measured(self._engine, profile)
+    def measured(
+        self,
+        profile: str,
+        metrics: Collection[str],
+        *,
+        labels: bool = False,
+        benchmarks: Sequence[str] = (),
+        clip_id: str | None = None,
+    ) -> pa.Table:
+        """See `measured.measured`."""
+        return measured.measured(
+            self._engine, profile, metrics, labels=labels, benchmarks=benchmarks, clip_id=clip_id
+        )
+
+    def prints_digest(self, profile: str | None) -> str:
+        """See `likeness.prints_digest`."""
+        return likeness.prints_digest(self._engine, profile)
+
+    def prints(self, profile: str | None) -> pa.Table:
+        """See `likeness.prints`."""
+        return likeness.prints(self._engine, profile)
+
+    def shared_videos(self, benchmark: Iterable[BenchmarkClip]) -> pa.Table:
+        """See `likeness.shared_videos`."""
+        return likeness.shared_videos(self._engine, benchmark)
+
+    def safety(self, profile: str) -> pa.Table:
+        """See `safety.safety`."""
+        return safety.safety(self._engine, profile)
 
     def save_verdicts(self, verdicts: pa.Table, rules_digest: str, made_by: str) -> int:
         """See `queries.save_verdicts`."""

@@ -1,4 +1,4 @@
-"""What deciding, sharding and reporting ask of the tables."""
+"""What sharding and reporting ask of the tables, and what deciding writes."""
 
 from collections.abc import Iterator
 
@@ -8,25 +8,24 @@ from valor_data.records import TABLES
 from valor_data.tables.engine import Connection, Engine
 from valor_data.tables.parts import Parts
 
-_MEASURES = ("audio_measures",)
-"""Tables of measures. A later one is one more name here; its columns join by clip_id."""
+_MEASURES = ("audio_measures", "video_measures", "av_measures", "speech_measures", "tag_measures")
+"""Tables of measures that a release tells of; their columns join by clip_id."""
 _KEYS = ("clip_id", "media_sha256", "made_by", "made_at_us")
 
 
-def measured(engine: Engine, profile: str) -> pa.Table:
-    """`clip_id` and every measure of the current bytes of each clip that any measurer has seen."""
-    names = ", ".join(column for column, _ in _measure_columns())
-    sql = f"SELECT m.clip_id, {names} FROM media AS m {_measure_joins()} WHERE {_seen()} ORDER BY m.clip_id"
-    return pa.Table.from_batches(engine.stream_by_clip(sql, {"profile": profile}))
-
-
 def save_verdicts(engine: Engine, verdicts: pa.Table, rules_digest: str, made_by: str) -> int:
-    """Write those verdicts (`clip_id, kept, reason, detail`) that differ from the standing; their number."""
+    """Write those verdicts (`clip_id, kept, reason, detail`) that are not the newest of their clip already;
+    their number. So the newest verdicts are those of the rules that were asked last."""
+    # A hash stands for what a verdict says: 8 bytes a clip in place of its words.
     sql = """
+        WITH standing AS (
+            SELECT clip_id, max_by(hash(rules_digest, kept, reason, detail), made_at_us) AS said
+            FROM verdicts_rows GROUP BY clip_id
+        )
         SELECT n.clip_id, $digest AS rules_digest, n.kept, n.reason, n.detail, $made_by AS made_by
         FROM given AS n
-        LEFT JOIN verdicts AS v ON v.clip_id = n.clip_id AND v.rules_digest = $digest
-        WHERE (v.kept, v.reason, v.detail) IS DISTINCT FROM (n.kept, n.reason, n.detail)
+        ANTI JOIN standing AS v
+            ON v.clip_id = n.clip_id AND v.said = hash($digest, n.kept, n.reason, n.detail)
         """
 
     def work(con: Connection) -> int:
@@ -48,7 +47,7 @@ def funnel(
         )
         sql = "SELECT stage, reason, sum(clips)::BIGINT AS clips FROM reasons_of(?, ?) GROUP BY ALL"
         rows = con.execute(f"{sql} ORDER BY clips DESC, reason", [profile, rules_digest]).fetchall()
-        reasons: dict[str, dict[str, int]] = {"fetch": {}, "audio": {}, "filter": {}}
+        reasons: dict[str, dict[str, int]] = {"fetch": {}, "measure": {}, "filter": {}}
         for stage, reason, clips in rows:
             reasons.setdefault(stage, {})[reason] = clips
         return counts, reasons
@@ -64,9 +63,9 @@ def releasable(
     max_rejects: int,
     require_caption: bool,
 ) -> Iterator[pa.RecordBatch]:
-    """One row per kept clip whose owner did not opt out, by clip_id: columns of clip and media, `measures`
-    (a struct), `split` and `split_made_by` (null where none is set), `captions` (a list of structs by
-    caption_id)."""
+    """One row per kept clip that no owner opted out and that is not in quarantine, by clip_id: columns of
+    clip and media, `measures` (a struct), `split` and `split_made_by` (null where none is set), `captions` (a
+    list of structs by caption_id)."""
     packed = ", ".join(f"{name} := {column}" for column, name in _measure_columns())
     sql = f"""
         WITH told AS (
@@ -86,6 +85,7 @@ def releasable(
         LEFT JOIN splits AS s USING (clip_id)
         LEFT JOIN told AS t USING (clip_id)
         ANTI JOIN opted_out_videos AS o ON o.video_id = c.video_id
+        ANTI JOIN quarantined_clips AS q ON q.clip_id = c.clip_id
         WHERE v.kept AND v.rules_digest = $rules_digest AND m.profile = $profile
           AND (t.clip_id IS NOT NULL OR NOT $require_caption)
         ORDER BY c.clip_id
@@ -132,8 +132,3 @@ def _measure_joins() -> str:
         ) AS {table}_now ON {table}_now.clip_id = m.clip_id AND {table}_now.media_sha256 = m.sha256"""
         for table in _MEASURES
     )
-
-
-def _seen() -> str:
-    seen = " OR ".join(f"{table}_now.clip_id IS NOT NULL" for table in _MEASURES)
-    return f"m.profile = $profile AND ({seen})"

@@ -1,6 +1,6 @@
 """What is missing or stale: the items of fetching and of measuring."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from itertools import groupby
 from typing import NamedTuple
 
@@ -53,28 +53,33 @@ SELECT count(*), coalesce(sum(duration_ms), 0)::BIGINT, coalesce(sum(bytes), 0):
 FROM media_rows WHERE profile = ?
 """
 
-# A hash stands for the sha256: 8 bytes a clip in place of 64 letters.
+# A hash stands for the sha256: 8 bytes a clip in place of 64 letters. A bit stands for a measurer.
 _UNMEASURED = """
 CREATE TEMP TABLE todo AS
 WITH newest AS (
     SELECT clip_id, max(made_at_us) AS made_at_us, max_by(hash(sha256), made_at_us) AS sha
-    FROM media_rows WHERE profile = $profile GROUP BY clip_id
-), measured AS (
-    SELECT clip_id, max_by(hash(media_sha256), made_at_us) AS sha
-    FROM {measures}_rows WHERE made_by = $made_by GROUP BY clip_id
-), unmeasured AS (
-    FROM newest ANTI JOIN measured USING (clip_id, sha) ANTI JOIN opted_out_clips USING (clip_id)
+    FROM media_rows ANTI JOIN opted_out_clips USING (clip_id) WHERE profile = $profile GROUP BY clip_id
 ), seen AS (
+    SELECT clip_id, sha, bit_or(measurer) AS measurers FROM ({seen}) GROUP BY ALL
+), unmeasured AS (
+    SELECT n.clip_id, n.made_at_us, xor($all, coalesce(s.measurers, 0)) AS missing
+    FROM newest AS n LEFT JOIN seen AS s USING (clip_id, sha) WHERE missing <> 0
+), ended AS (
     SELECT clip_id, max(made_at_us) AS made_at_us, max_by(status, made_at_us) AS status
     FROM outcomes_rows SEMI JOIN unmeasured USING (clip_id) WHERE stage = $stage GROUP BY clip_id
 )
-SELECT u.clip_id, u.made_at_us
+SELECT u.clip_id, u.made_at_us, u.missing
 FROM unmeasured AS u
-ANTI JOIN seen AS s ON s.clip_id = u.clip_id AND s.made_at_us > u.made_at_us AND s.status = 'rejected'
+ANTI JOIN ended AS e ON e.clip_id = u.clip_id AND e.made_at_us > u.made_at_us AND e.status = 'rejected'
+"""
+
+_SEEN_BY = """
+SELECT clip_id, max_by(hash(media_sha256), made_at_us) AS sha, {bit}::BIGINT AS measurer
+FROM {table}_rows WHERE made_by = {by} GROUP BY clip_id
 """
 
 _BY_CLIP = """
-SELECT m.* FROM media_rows AS m JOIN todo AS t USING (clip_id, made_at_us)
+SELECT m.*, t.missing FROM media_rows AS m JOIN todo AS t USING (clip_id, made_at_us)
 WHERE m.profile = $profile ORDER BY m.clip_id
 """
 
@@ -142,19 +147,32 @@ def sizes(engine: Engine, profile: str) -> Sizes:
 
 
 def unmeasured(
-    engine: Engine, profile: str, measure_table: str, made_by: str, stage: str
-) -> tuple[int, Iterator[Media]]:
-    """Media of a profile whose very bytes `made_by` has not measured, and which the stage has not
-    rejected since they were made, without those of opted-out videos: their number, and each."""
-    params: dict[str, object] = {"profile": profile, "made_by": made_by, "stage": stage}
-    sql = _UNMEASURED.format(measures=measure_table)
+    engine: Engine, profile: str, measurers: Mapping[str, str], stage: str
+) -> tuple[int, Iterator[tuple[Media, tuple[str, ...]]]]:
+    """Media of a profile whose very bytes some of the `measurers` (`made_by` -> table) have not measured,
+    and which the stage has not rejected since they were made, without those of opted-out videos: their
+    number, and each with the `made_by` of those measurers."""
+    names = list(measurers)
+    by = {f"by{bit}": name for bit, name in enumerate(names)}
+    params: dict[str, object] = {"profile": profile, "stage": stage, "all": 2 ** len(names) - 1, **by}
+    seen = " UNION ALL ".join(
+        _SEEN_BY.format(bit=2**bit, table=table, by=f"$by{bit}")
+        for bit, table in enumerate(measurers.values())
+    )
     count, found = engine.open(
-        ["media", "outcomes", "clips", "videos", "opt_outs", measure_table],
-        lambda con: _todo(con, sql, params),
+        ["media", "outcomes", "clips", "videos", "opt_outs", *dict.fromkeys(measurers.values())],
+        lambda con: _todo(con, _UNMEASURED.format(seen=seen), params),
         lambda con: batches(con, _BY_CLIP, {"profile": profile}),
         memory=_HELD,
     )
-    return count, records(Media, found)
+
+    def rows() -> Iterator[tuple[Media, tuple[str, ...]]]:
+        for batch in found:
+            missing = batch["missing"].to_numpy()
+            for media, bits in zip(records(Media, [batch]), missing, strict=True):
+                yield media, tuple(name for bit, name in enumerate(names) if int(bits) >> bit & 1)
+
+    return count, rows()
 
 
 _TO_FETCH = ("clips", "outcomes", "videos", "opt_outs")

@@ -13,7 +13,7 @@ from importlib import resources
 
 import pyarrow as pa
 
-from valor_data.records import TABLES, Record
+from valor_data.records import MEASURES, TABLES, Measures, Record
 from valor_data.schema import arrow_schema
 
 _TYPES: dict[pa.DataType, str] = {
@@ -43,10 +43,26 @@ def catalog_sql() -> str:
 
 def hand_written(tables: Collection[str]) -> str:
     """The views over the views of some tables: all of them, or only who is to be left out, or none."""
-    files = ["opted_out.sql"] if {"clips", "videos", "opt_outs"} <= set(tables) else []
-    files += ["views.sql"] if set(tables) == set(TABLES) else []
-    folder = resources.files(__package__)
-    return "\n".join((folder / name).read_text(encoding="utf-8") for name in files)
+    texts = [_file("opted_out.sql")] if {"clips", "videos", "opt_outs"} <= set(tables) else []
+    if set(tables) == set(TABLES):
+        texts += [_file("newest.sql"), *(_current(record) for record in MEASURES), _file("views.sql")]
+    return "\n".join(texts)
+
+
+def _file(name: str) -> str:
+    return (resources.files(__package__) / name).read_text(encoding="utf-8")
+
+
+def _current(record: type[Measures]) -> str:
+    """The view of what the newest version of a measurer says of the newest encoding of each clip."""
+    table = record.table
+    return (
+        f"CREATE VIEW current_{table.removesuffix('_measures')} AS\n"
+        f"SELECT a.* FROM {table} AS a\n"
+        f"JOIN newest_media AS m ON m.clip_id = a.clip_id AND m.sha256 = a.media_sha256\n"
+        "QUALIFY row_number() OVER (\n"
+        "    PARTITION BY a.clip_id ORDER BY measurer_version(a.made_by) DESC, a.made_at_us DESC) = 1;\n"
+    )
 
 
 def table_views(record: type[Record]) -> str:

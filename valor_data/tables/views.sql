@@ -1,27 +1,8 @@
--- Views over the tables' views. A macro is a view that takes parameters.
+-- Views over the tables' views and over those of `newest.sql`.
 
--- `audio@12` -> 12.
-CREATE MACRO measurer_version(made_by) AS
-coalesce(try_cast(regexp_extract(made_by, '@([0-9]+)$', 1) AS BIGINT), 0);
-
--- The newest encoding of each clip, of whatever profile.
-CREATE VIEW newest_media AS
-FROM media QUALIFY row_number() OVER (PARTITION BY clip_id ORDER BY made_at_us DESC, profile) = 1;
-
--- How the newest try to fetch each clip ended.
-CREATE VIEW newest_fetches AS
-FROM outcomes WHERE starts_with(stage, 'fetch/')
-QUALIFY row_number() OVER (PARTITION BY clip_id ORDER BY made_at_us DESC, stage) = 1;
-
--- The newest verdict on each clip, by whatever rules.
-CREATE VIEW newest_verdicts AS
-FROM verdicts QUALIFY row_number() OVER (PARTITION BY clip_id ORDER BY made_at_us DESC, rules_digest) = 1;
-
--- Numbers of each clip's sound, measured on the very bytes of its newest encoding.
-CREATE VIEW current_audio AS
-SELECT a.* FROM audio_measures AS a
-JOIN newest_media AS m ON m.clip_id = a.clip_id AND m.sha256 = a.media_sha256
-QUALIFY row_number() OVER (PARTITION BY a.clip_id ORDER BY measurer_version(a.made_by) DESC, a.made_at_us DESC) = 1;
+-- Clips that nobody shall be shown.
+CREATE VIEW quarantined_clips AS
+SELECT DISTINCT clip_id FROM quarantine WHERE NOT lifted;
 
 -- Captions that a release may hold: imported ones, and our annotators' once enough checkers have
 -- seen them and few enough said no (a fix is a yes). Never a model's, never a deleted one.
@@ -107,15 +88,27 @@ SELECT
     s.split,
     t.caption, coalesce(t.captions, 0) AS captions,
     v.kept, v.reason AS verdict_reason, v.detail AS verdict_detail,
+    q.clip_id IS NOT NULL AS quarantined,
     f.status AS fetch_status, f.reason AS fetch_reason, f.message AS fetch_message,
     m.* EXCLUDE (clip_id, made_by, made_at_us),
     a.* EXCLUDE (clip_id, made_by, made_at_us, media_sha256, duration_ms, channels, sample_rate),
     a.duration_ms AS audio_duration_ms,
+    p.* EXCLUDE (clip_id, made_by, made_at_us, media_sha256),
+    b.* EXCLUDE (clip_id, made_by, made_at_us, media_sha256),
+    h.* EXCLUDE (clip_id, made_by, made_at_us, media_sha256),
+    g.* EXCLUDE (clip_id, made_by, made_at_us, media_sha256),
+    n.representative AS duplicate_of,
     d.title, d.channel_id, d.upload_date, d.licence AS platform_licence, d.duration_ms AS video_duration_ms
 FROM clips AS c
 LEFT JOIN newest_media AS m USING (clip_id)
 LEFT JOIN newest_fetches AS f USING (clip_id)
 LEFT JOIN current_audio AS a USING (clip_id)
+LEFT JOIN current_video AS p USING (clip_id)
+LEFT JOIN current_av AS b USING (clip_id)
+LEFT JOIN current_speech AS h USING (clip_id)
+LEFT JOIN current_tag AS g USING (clip_id)
+LEFT JOIN neighbours AS n ON n.clip_id = c.clip_id AND n.kind = 'both' AND n.representative <> c.clip_id
+LEFT JOIN quarantined_clips AS q ON q.clip_id = c.clip_id
 LEFT JOIN newest_verdicts AS v USING (clip_id)
 LEFT JOIN splits AS s USING (clip_id)
 LEFT JOIN told AS t USING (clip_id)

@@ -131,7 +131,12 @@ def _split_row(name: str, numbers: Mapping[str, int]) -> str:
 
 
 def _rules(recipe: Recipe) -> str:
-    return "; ".join(f"`{describe(rule)}`" for rule in recipe.rules) or "all, for there is no rule"
+    told = [f"`{describe(rule)}`" for rule in recipe.effective_rules]
+    if recipe.balance.per_label is not None:
+        told.append(
+            f"`balance: at most {recipe.balance.per_label} of each label, seed {recipe.balance.seed}`"
+        )
+    return "; ".join(told) or "all, for there is no rule"
 
 
 def _listed(counts: Mapping[str, int]) -> str:

@@ -1,0 +1,66 @@
+"""Who measures: for each, what it needs of a clip, what record it makes, and how.
+
+A number whose meaning changes is a new version: old rows stay what they were.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+from valor_data.media.observe import Observation, Wanted
+from valor_data.recipe import Recipe
+from valor_data.records import (
+    AudioMeasures,
+    AvMeasures,
+    Measures,
+    Prints,
+    SafetyMeasures,
+    SpeechMeasures,
+    TagMeasures,
+    VideoMeasures,
+)
+from valor_data.scorers import tags
+from valor_data.stages.measure import models, numbers
+
+AUDIO, VIDEO, AV, PRINTS, SPEECH = "audio@2", "video@1", "av@1", "prints@1", "speech@1"
+
+Numbers = Mapping[str, Any]
+"""Fields of the record beside its identity."""
+
+
+class Measurer(NamedTuple):
+    """One who measures."""
+
+    made_by: str
+    """Name and version; of a model, its weights too."""
+    record: type[Measures]
+    wanted: Wanted
+    """What it needs of the pass."""
+    open: Callable[[], Callable[[Observation], Numbers]]
+    """Called once a worker, when the first clip needs it."""
+
+
+def measurers(recipe: Recipe) -> tuple[Measurer, ...]:
+    """Those that a recipe asks for; the sound always is. Raises UserError for a model that is not there."""
+    asked = recipe.measure.also
+    found = [Measurer(AUDIO, AudioMeasures, Wanted(sound=True), lambda: numbers.audio)]
+    if "video" in asked:
+        found.append(Measurer(VIDEO, VideoMeasures, Wanted(picture=True), lambda: numbers.video))
+    if "av" in asked:
+        found.append(Measurer(AV, AvMeasures, Wanted(sound=True, picture=True), lambda: numbers.av))
+    if "prints" in asked:
+        both = Wanted(sound=True, picture=True)
+        found.append(Measurer(PRINTS, Prints, both, lambda: numbers.fingerprints))
+    if "speech" in asked:
+        found.append(Measurer(SPEECH, SpeechMeasures, Wanted(voice=True), models.open_speech))
+    if recipe.measure.tagger is not None:
+        tagger, top = recipe.measure.tagger, recipe.measure.top
+        made_by = f"tags-{tags.identity(tagger)}-top{top}@1"
+        found.append(
+            Measurer(made_by, TagMeasures, Wanted(voice=True), lambda: models.open_tags(tagger, top))
+        )
+    if recipe.safety.asks:
+        safety = recipe.safety
+        made_by = f"safety-{models.safety_identity(safety)}@1"
+        wanted = Wanted(stills=True, md5=bool(safety.hash_lists))
+        found.append(Measurer(made_by, SafetyMeasures, wanted, lambda: models.open_safety(safety)))
+    return tuple(found)

@@ -1,0 +1,154 @@
+"""Clips that are alike, and clips that a benchmark holds.
+
+Both look at all clips at once, so they are done anew when a print or a benchmark has changed, and left alone
+when none has.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from itertools import chain
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+
+from valor_data import layout, neighbours, segments
+from valor_data.errors import UserError
+from valor_data.recipe import Benchmark, ListSpec
+from valor_data.records import Clip, Compared, Leak, Neighbour, Segment
+from valor_data.store import Store
+from valor_data.tables import BenchmarkClip, Tables
+from valor_data.workspace import Workspace
+
+_BY = "neighbours@1"
+
+
+class Found(NamedTuple):
+    """What stands in the tables now."""
+
+    duplicates: int
+    """Clips that are another clip in sound and picture."""
+    leaked: int
+    """Clips that a benchmark holds, by whatever sign."""
+
+
+def compare(workspace: Workspace) -> Found:
+    """Groups of near-duplicates among the prints of the recipe's profile, and leaks of its benchmarks.
+
+    Raises UserError for a benchmark whose list or workspace cannot be read.
+    """
+    tables, recipe = workspace.tables, workspace.recipe
+    if "prints" in recipe.measure.also:
+        digest = layout.digest([_BY, recipe.profile, tables.prints_digest(recipe.profile)])
+        if not _is_done(tables, "neighbours", digest):
+            _group(tables, recipe.profile)
+            tables.append([Compared(what="neighbours", digest=digest, made_by=_BY)])
+    theirs = [_Theirs(workspace, benchmark) for benchmark in recipe.benchmarks]
+    digest = layout.digest(
+        [
+            _BY,
+            recipe.profile,
+            tables.prints_digest(recipe.profile),
+            tables.count("clips"),
+            [t.digest for t in theirs],
+        ]
+    )
+    if theirs and not _is_done(tables, "leaks", digest):
+        _guard(tables, recipe.profile, theirs)
+        tables.append([Compared(what="leaks", digest=digest, made_by=_BY)])
+    doubles = (row for row in tables.rows(Neighbour, kind="both") if row.representative != row.clip_id)
+    names = {benchmark.name for benchmark in recipe.benchmarks}
+    leaked = {row.clip_id for row in tables.rows(Leak) if row.benchmark in names and row.how != "none"}
+    return Found(sum(1 for _ in doubles), len(leaked))
+
+
+def _is_done(tables: Tables, what: str, digest: str) -> bool:
+    return any(row.digest == digest for row in tables.rows(Compared, what=what))
+
+
+def _group(tables: Tables, profile: str) -> None:
+    """Write the groups that changed; a clip that has left one becomes a group of its own."""
+    clips, pictures, sounds = _prints(tables.prints(profile))
+    grouped = neighbours.near_duplicates(clips, pictures, sounds)
+    sizes = Counter((one.kind, one.representative) for one in grouped)
+    now = {
+        (one.clip_id, one.kind): (one.representative, sizes[one.kind, one.representative]) for one in grouped
+    }
+    before = {(row.clip_id, row.kind): (row.representative, row.size) for row in tables.rows(Neighbour)}
+    now |= {key: (key[0], 1) for key in before.keys() - now.keys()}
+    tables.append(
+        Neighbour(clip_id=clip, kind=kind, representative=stands, size=size, made_by=_BY)
+        for (clip, kind), (stands, size) in now.items()
+        if before.get((clip, kind)) != (stands, size)
+    )
+
+
+def _guard(tables: Tables, profile: str, theirs: "Iterable[_Theirs]") -> None:
+    """Write the leaks that changed: by id first, then by print where no id tells of it."""
+    now: dict[tuple[str, str], tuple[str, str]] = {}
+    ours = _prints(tables.prints(profile))
+    for benchmark in theirs:
+        prints = benchmark.prints()
+        if prints is not None:
+            for leak in neighbours.leaks(*ours, *prints):
+                if leak.kind == "both":
+                    now.setdefault((leak.clip_id, benchmark.name), ("print", leak.benchmark_id))
+        shared = tables.shared_videos(benchmark.clips())
+        for row in shared.to_pylist():
+            if row["how"] == "clip" or (row["clip_id"], benchmark.name) not in now:
+                now[row["clip_id"], benchmark.name] = (row["how"], row["match"])
+    before = {(row.clip_id, row.benchmark): (row.how, row.match) for row in tables.rows(Leak)}
+    now |= {key: ("none", match) for key, (_, match) in before.items() if key not in now}
+    tables.append(
+        Leak.model_validate({"clip_id": clip, "benchmark": name, "how": how, "match": match, "made_by": _BY})
+        for (clip, name), (how, match) in now.items()
+        if before.get((clip, name)) != (how, match)
+    )
+
+
+def _prints(table: pa.Table) -> tuple[list[str], neighbours.Prints, neighbours.Prints]:
+    clips = [str(clip) for clip in table["clip_id"].to_pylist()]
+    return clips, _packed(table["picture"]), _packed(table["sound"])
+
+
+def _packed(column: "pa.ChunkedArray[Any]") -> neighbours.Prints:
+    """The prints where they lie in Arrow's memory: a million would not fit twice."""
+    whole: Any = column.cast(pa.large_binary()).combine_chunks()
+    packed = whole.fill_null(b"")
+    _, offsets, data = packed.buffers()
+    starts = np.frombuffer(offsets, np.int64)[packed.offset : packed.offset + len(packed) + 1]
+    held = np.frombuffer(data, np.uint8) if data is not None else np.zeros(0, np.uint8)
+    return neighbours.Prints(starts, held)
+
+
+class _Theirs:
+    """One benchmark's clips and prints."""
+
+    def __init__(self, workspace: Workspace, benchmark: Benchmark) -> None:
+        self.name = benchmark.name
+        self._reader = None
+        if benchmark.path is not None:
+            spec = ListSpec(path=benchmark.path)
+            self._reader = segments.open_list(spec, workspace.recipe.segments.seconds)
+        self._tables: Tables | None = None
+        if benchmark.workspace is not None:
+            if not any(Store.open(benchmark.workspace).list(layout.TABLES)):
+                raise UserError(
+                    f"benchmark {benchmark.name!r}: {benchmark.workspace}: no workspace there; name one that "
+                    "has fetched and measured the benchmark's clips"
+                )
+            self._tables = Tables.open(benchmark.workspace)
+        known = self._reader.sha256 if self._reader else None
+        printed = self._tables.prints_digest(None) if self._tables else None
+        self.digest = [benchmark.name, known, printed]
+
+    def clips(self) -> Iterator[BenchmarkClip]:
+        """The spans that it names; rows of its list that cannot be read name none."""
+        listed = (row for row in self._reader or () if isinstance(row, Segment))
+        fetched = self._tables.rows(Clip) if self._tables else iter(())
+        for row in chain[Segment | Clip](listed, fetched):
+            yield BenchmarkClip(row.clip_id, row.video_id, row.start_ms, row.end_ms)
+
+    def prints(self) -> tuple[list[str], neighbours.Prints, neighbours.Prints] | None:
+        """Those that its workspace has measured; None without one."""
+        return _prints(self._tables.prints(None)) if self._tables else None

@@ -1,0 +1,27 @@
+"""What stands against showing clips to anybody, as numbers, and what was made of them before."""
+
+import pyarrow as pa
+
+from valor_data.tables.engine import Connection, Engine
+
+# The newest numbers of the current bytes; a clip that nobody looked at yet has its digest all the same.
+_NUMBERS = """
+WITH looked AS (
+    SELECT clip_id, media_sha256,
+        max_by(struct_pack(nsfw_score, text_share, pdq_hashes, md5), made_at_us) AS told
+    FROM safety_measures_rows GROUP BY ALL
+)
+SELECT m.clip_id, m.sha256, s.told.nsfw_score, s.told.text_share, s.told.pdq_hashes, s.told.md5
+FROM media AS m LEFT JOIN looked AS s ON s.clip_id = m.clip_id AND s.media_sha256 = m.sha256
+WHERE m.profile = $profile ORDER BY m.clip_id
+"""
+
+
+def safety(engine: Engine, profile: str) -> pa.Table:
+    """By clip_id, for all media of a profile: `sha256, nsfw_score, text_share, pdq_hashes, md5`."""
+
+    def work(con: Connection) -> pa.Table:
+        found: pa.Table = con.sql(_NUMBERS, params={"profile": profile}).to_arrow_table()
+        return found
+
+    return engine.run(["media", "safety_measures"], work)
