@@ -85,6 +85,7 @@ def main() -> int:
     before = time.perf_counter()
     groups = neighbours.near_duplicates(ids, pictures, sounds)
     seconds = time.perf_counter() - before
+    print(f"grouped in {seconds:.0f} s, peak {peak_gb():.1f} GB", flush=True)
     of = {(row.clip_id, row.kind): row.representative for row in groups}
     recalls = {}
     for kind, wanted in (

@@ -24,11 +24,11 @@ from typing import NamedTuple
 import av
 import imageio_ffmpeg
 import numpy as np
-from av.video.reformatter import Interpolation
 from numpy.typing import NDArray
 
 from valor_data import prints
 from valor_data.demo.scenes import FPS, SAMPLE_RATE, frames, make_scene, pairs, samples
+from valor_data.media.observe import Wanted, observe
 from valor_data.media.write import write_video
 
 SETTINGS = {
@@ -63,36 +63,12 @@ class Window(NamedTuple):
 
 
 def see(path: Path) -> Seen:
-    """One pass over a file, as the product decodes it: frames that others build on, 100 ms windows."""
-    times: list[float] = []
-    frames, blocks, rate = [], [], 0
-    with av.open(str(path)) as container:
-        begin = (container.start_time or 0) / av.time_base
-        for stream in container.streams.video:
-            stream.codec_context.skip_frame = "NONREF"
-            stream.codec_context.thread_count = 1
-        for frame in container.decode():
-            if isinstance(frame, av.VideoFrame):
-                small = frame.reformat(prints.WIDTH, prints.HEIGHT, "gray", interpolation=Interpolation.AREA)
-                times.append(frame.time - begin)
-                frames.append(small.to_ndarray())
-            elif isinstance(frame, av.AudioFrame):
-                if not blocks:
-                    resampler = av.AudioResampler("fltp", frame.layout.name, frame.sample_rate)
-                    rate = frame.sample_rate
-                blocks += [block.to_ndarray().mean(axis=0) for block in resampler.resample(frame)]
-    luma = np.array(frames, np.uint8).reshape(-1, prints.HEIGHT, prints.WIDTH)
-    if times:
-        grid = np.arange(0, max(times) + 0.02, 1 / prints.PICTURES_A_SECOND)
-        luma = luma[np.abs(grid[:, None] - np.array(times)).argmin(axis=1)]
-    length = rate * prints.WINDOW_MS // 1000
-    if not length:
-        return Seen(luma, np.zeros((0, 1), np.float32), np.zeros(1))
-    samples = np.concatenate(blocks)
-    weights = prints.fade(length)
-    windows = samples[: len(samples) // length * length].reshape(-1, length) * weights
-    power = np.square(np.abs(np.fft.rfft(windows))) * 2 / (length * np.square(weights).sum())
-    return Seen(luma, power.astype(np.float32), np.fft.rfftfreq(length, 1 / rate))
+    """What the product's own pass gathers of a file."""
+    found = observe(path, Wanted(sound=True, picture=True))
+    light = found.picture.light_THV if found.picture else np.zeros((0, prints.HEIGHT, prints.WIDTH), np.uint8)
+    if found.sound is None:
+        return Seen(light, np.zeros((0, 1), np.float32), np.zeros(1))
+    return Seen(light, found.sound.spectra.voice_WF, found.sound.hertz_F)
 
 
 def cut(job: tuple[Path, float, float, str, Path]) -> Path | None:

@@ -11,7 +11,7 @@ All is laid out by clip_id, so results do not depend on the order of the clips. 
 `both` where each kind of print that either has is there on both sides and matches, so clips without
 any sound need match in the picture alone; as `video` or `audio` where picture or sound matches.
 
-Suffixes: N clips, M words, P candidate pairs, B 64-bit parts of the signs.
+Suffixes: N clips, M words, P candidate pairs, B parts of 64 signs.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -175,7 +175,7 @@ class Side:
         self.has_N = held.offsets[order + 1] > held.offsets[order]
         self._with = np.flatnonzero(self.has_N)
         self._words_MN = np.zeros((_WORDS, len(self._with)), np.uint16)
-        self._signs_NB = np.zeros((len(order), _NUMBERS // 64), np.uint64)
+        self._signs_BN = np.zeros((_NUMBERS // 64, len(order)), np.uint64)
         random = np.random.default_rng(form.tag)
         steps = _SECONDS * form.steps_a_second
         width = (steps + steps // form.look_steps) * form.values
@@ -185,7 +185,8 @@ class Side:
         for start in range(0, len(self._with), _CHUNK):
             clips = self._with[start : start + _CHUNK]
             found = directions(form, held, order[clips])
-            self._signs_NB[clips] = np.packbits(found @ planes[1] > 0, axis=1).view(np.uint64)
+            signs_NB = np.packbits(found @ planes[1] > 0, axis=1).view(np.uint64)
+            self._signs_BN[:, clips] = signs_NB.T
             numbers = found @ planes[0]
             for word, turn in enumerate(turns):
                 turned = numbers @ turn
@@ -206,26 +207,19 @@ class Side:
             key.sort()
             place = self._with[(key & np.uint64((1 << _INDEX_BITS) - 1)).astype(np.int64)]
             bucket = key >> np.uint64(46)
+            signs_BN = self._signs_BN[:, place]  # in this order, so that those of a pair lie close
             # Neighbours first: what they join need not be compared across.
             for steps in (range(1, 2), range(2, _NEAR + 1)):
-                found = [self._together(bucket, place, step) for step in steps]
-                i, j = (np.concatenate(ends) for ends in zip(*found, strict=True))
+                found = [_together(bucket, signs_BN, step) for step in steps]
+                i, j = (place[np.concatenate(ends)] for ends in zip(*found, strict=True))
                 if is_benchmark is not None:
                     crossing = is_benchmark[i] != is_benchmark[j]
                     i, j = i[crossing], j[crossing]
                 yield np.minimum(i, j), np.maximum(i, j)
 
-    def _together(self, bucket_N: NDArray[np.uint64], place_N: Indices, step: int) -> Pairs:
-        """The pairs that lie `step` apart in one bucket and are near."""
-        here = np.flatnonzero(bucket_N[:-step] == bucket_N[step:])
-        i, j = place_N[here], place_N[here + step]
-        near = self.near(i, j)
-        return i[near], j[near]
-
     def near(self, i_P: Indices, j_P: Indices) -> NDArray[np.bool_]:
         """Where both have a print and few signs differ."""
-        differ = np.bitwise_count(self._signs_NB[i_P] ^ self._signs_NB[j_P]).sum(axis=1)
-        near: NDArray[np.bool_] = self.has_N[i_P] & self.has_N[j_P] & (differ <= _SIGNS)
+        near: NDArray[np.bool_] = self.has_N[i_P] & self.has_N[j_P] & _near(self._signs_BN, i_P, j_P)
         return near
 
     def lacks(self, i_P: Indices, j_P: Indices) -> NDArray[np.bool_]:
@@ -249,6 +243,22 @@ class Side:
         pair: NDArray[np.uint64] = self._words_MN[first].astype(np.uint64) << np.uint64(9)
         pair |= self._words_MN[second]
         return pair
+
+
+def _together(bucket_N: NDArray[np.uint64], signs_BN: NDArray[np.uint64], step: int) -> Pairs:
+    """Places, `step` apart in one bucket, whose signs are near."""
+    here = np.flatnonzero(bucket_N[:-step] == bucket_N[step:])
+    here = here[_near(signs_BN, here, here + step)]
+    return here, here + step
+
+
+def _near(signs_BN: NDArray[np.uint64], i_P: Indices, j_P: Indices) -> NDArray[np.bool_]:
+    """Where few signs differ."""
+    differ = np.zeros(len(i_P), np.uint16)
+    for signs_N in signs_BN:  # a sum along so short an axis would cost more than all the rest
+        differ += np.bitwise_count(signs_N[i_P] ^ signs_N[j_P])
+    near: NDArray[np.bool_] = differ <= _SIGNS
+    return near
 
 
 def directions(form: Form, held: Prints, clips: Indices) -> Floats:

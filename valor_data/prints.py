@@ -28,8 +28,6 @@ HEIGHT, WIDTH = 36, 64
 """Size to which each frame is scaled, whatever its own."""
 WINDOW_MS = 100
 """Length of the windows of sound."""
-FADED = 0.25
-"""Share of a window of sound that fades in and out."""
 SAME_PICTURE = 0.6
 """Pictures match up to this distance."""
 SAME_SOUND = 0.6
@@ -128,25 +126,12 @@ def picture(luma_THW: NDArray[np.uint8]) -> bytes | None:
     return _packed(PICTURE, looks, values)
 
 
-def fade(samples: int) -> Floats:
-    """The window to weigh `samples` samples with before their spectrum is taken.
-
-    Flat but for its ends: whatever a window passes over is lost to an encoding whose sound lies half
-    a window aside. A Hann window leaves steady noise, shifted by 50 ms, nothing to know it by.
-    """
-    place = (np.arange(samples) + 0.5) / max(1, samples)
-    near = np.minimum(1, np.minimum(place, 1 - place) * 2 / FADED)
-    window: Floats = np.square(np.sin(np.pi / 2 * near)).astype(np.float32)
-    return window
-
-
-def sound(power_WF: Floats, hertz_F: NDArray[np.floating], full_scale: float = 1.0) -> bytes | None:
+def sound(power_WF: Floats, hertz_F: NDArray[np.floating]) -> bytes | None:
     """The print of a sound; None for silence, and for less than one window.
 
     `power_WF` holds power spectra of windows of 100 ms that follow one another from the clip's start
-    on, all channels mixed, and best weighed by `fade`; `hertz_F` the bins' frequencies, of which those
-    above 3.4 kHz may be missing. `full_scale` is what the bins of a window of mean square 1 (0 dBFS) sum
-    to: of the bare squares of a transform of n samples, n times half the sum of the squared weights.
+    on, all channels mixed, weighed by `signals.sound.fade`, whose bins sum to the mean square of the
+    window (full scale 1); `hertz_F` the bins' frequencies, of which those above 3.4 kHz may be missing.
     About 1.1 KB for ten seconds.
     """
     power_WF = power_WF[:_MOST_STEPS]
@@ -155,7 +140,7 @@ def sound(power_WF: Floats, hertz_F: NDArray[np.floating], full_scale: float = 1
     if not len(power_WF) or high - low <= _BANDS:
         return None
     bands_WV = np.add.reduceat(power_WF[:, low:high], edges, axis=1)
-    if float(bands_WV.sum(axis=1).max()) < _SILENT * full_scale:
+    if float(bands_WV.sum(axis=1).max()) < _SILENT:
         return None
     mean = bands_WV.mean(axis=0)
     whole = float(mean.mean())

