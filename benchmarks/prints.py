@@ -65,7 +65,7 @@ class Window(NamedTuple):
 def see(path: Path) -> Seen:
     """What the product's own pass gathers of a file."""
     found = observe(path, Wanted(sound=True, picture=True))
-    light = found.picture.light_THV if found.picture else np.zeros((0, prints.HEIGHT, prints.WIDTH), np.uint8)
+    light = found.picture.mean_THV if found.picture else np.zeros((0, prints.HEIGHT, prints.WIDTH), np.uint8)
     if found.sound is None:
         return Seen(light, np.zeros((0, 1), np.float32), np.zeros(1))
     return Seen(light, found.sound.spectra.voice_WF, found.sound.hertz_F)

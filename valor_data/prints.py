@@ -109,8 +109,8 @@ class Print(NamedTuple):
 def picture(luma_THW: NDArray[np.uint8]) -> bytes | None:
     """The print of a picture; None for one without any contrast, such as black.
 
-    `luma_THW` holds the frame shown nearest to each quarter of a second from the clip's start on,
-    scaled to 36 x 64 by area, as grey levels. About 1.1 KB for ten seconds.
+    `luma_THW` holds, for each quarter of a second from the clip's start on, the mean of the frames shown
+    around it, scaled to 36 x 64 by area, as grey levels. About 1.1 KB for ten seconds.
     """
     if not len(luma_THW):
         return None

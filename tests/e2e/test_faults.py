@@ -35,7 +35,7 @@ def one_line(stderr: str) -> str:
         (["run", "typo.toml"], "unknown key 'fetch.profil'; did you mean 'profile'?"),
         (
             ["run", "rule.toml"],
-            "rule.toml: rule on 'loudnes_lufs': no such measure; did you mean 'loudness_lufs'?",
+            "rule.toml: key 'rules.0': rule on 'loudnes_lufs': no such measure; did you mean 'loudness",
         ),
         (["run", "broken.toml"], "broken.toml: not readable as TOML"),
         (["run", "nolist.toml"], "names no list"),

@@ -117,7 +117,7 @@ def _flash() -> picture.Picture:
     light = frames(*(scene(0) for _ in range(40)))
     for moment in _MOMENTS:
         light[round(moment / picture.GRID_S) :] ^= 64
-    return picture.Picture(light, np.zeros(40, np.float32), (), 0.0, 10_000, 250, 1.78)
+    return picture.Picture(light, light, np.zeros(40, np.float32), (), 0.0, 10_000, 250, 1.78)
 
 
 @pytest.mark.parametrize("delay_s", [0.0, 0.25, -0.5])

@@ -159,7 +159,7 @@ def test_the_true_peak_of_a_tone_is_its_amplitude(hertz: float, phase: float, db
     line_T = amplitude * np.sin(2 * np.pi * hertz * np.arange(RATE) / RATE + phase)
     meter = peak.TruePeak()
     for part in cut(line_T):
-        meter.add(part[None].astype(np.float32))
+        meter.add(part[None, None].astype(np.float32))
     assert meter.highest is not None
     # Four times oversampled: within 0.7 dB of a tone at a quarter of the rate (BS.1770-4 annex 2).
     assert sound.dbfs(meter.highest) == pytest.approx(dbfs, abs=0.1)
@@ -167,19 +167,28 @@ def test_the_true_peak_of_a_tone_is_its_amplitude(hertz: float, phase: float, db
 
 def test_the_true_peak_is_not_looked_for_where_it_does_not_matter() -> None:
     meter = peak.TruePeak()
-    meter.add(cut(sine(997, amplitude=0.49))[:1].astype(np.float32))
+    meter.add(cut(sine(997, amplitude=0.49))[:1, None].astype(np.float32))
     assert meter.highest is None
-    meter.add(cut(sine(997, amplitude=0.6))[:1].astype(np.float32))
+    meter.add(cut(sine(997, amplitude=0.6))[:1, None].astype(np.float32))
     assert meter.highest == pytest.approx(0.6, abs=1e-3)
+
+
+def test_the_true_peak_of_one_channel_knows_nothing_of_the_other() -> None:
+    """The end of one channel and the start of the next lie side by side, and no peak between them."""
+    samples_NCT = np.zeros((3, 2, 100), np.float32)
+    samples_NCT[-1, 0, -1] = samples_NCT[0, 1, 0] = 0.9
+    meter = peak.TruePeak()
+    meter.add(samples_NCT)
+    assert meter.highest == pytest.approx(0.9)
 
 
 def test_the_true_peak_between_two_stretches_is_seen() -> None:
     line_T = np.zeros(200, np.float32)
     line_T[99:101] = 0.9  # the highest point lies between the last sample of one and the first of the next
     whole, parted = peak.TruePeak(), peak.TruePeak()
-    whole.add(line_T[None])
-    parted.add(line_T[None, :100])
-    parted.add(line_T[None, 100:])
+    whole.add(line_T[None, None])
+    parted.add(line_T[None, None, :100])
+    parted.add(line_T[None, None, 100:])
     assert whole.highest is not None
     assert whole.highest > 1.0
     assert parted.highest == pytest.approx(whole.highest)

@@ -7,7 +7,7 @@ unread), which spares a third.
 """
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,7 +19,6 @@ from av.audio.stream import AudioStream
 from av.container import InputContainer
 from av.packet import Packet
 from av.stream import Disposition
-from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
@@ -31,6 +30,9 @@ from valor_data.signals.sound import Sound
 
 VOICE_RATE = 16_000
 """Samples a second of `Observation.voice_T`: what speech and sound models take."""
+
+_MANY_FRAMES = 20
+"""Frames a second from which on some may be passed over: of fewer, none stood near a moment of the grid."""
 
 Stream = AudioStream | VideoStream
 
@@ -105,78 +107,86 @@ def _read(path: Path, wanted: Wanted, said: list[tuple[int, str, str]]) -> Obser
         return observer.observation(said)
 
 
+class _Track:
+    """One stream while it is decoded."""
+
+    def __init__(
+        self,
+        stream: Stream,
+        take: "Callable[[Any], None]",
+        see: "Callable[[Packet[Any]], None] | None" = None,
+    ) -> None:
+        context = stream.codec_context
+        context.thread_count = 1
+        self.codec = context.codec.name
+        self.errors = 0
+        self._decode, self._take, self._see = context.decode, take, see
+
+    def feed(self, packet: "Packet[Any] | None") -> None:
+        """Decode a packet, or with None what is left, and hand its frames on."""
+        if self._see is not None and packet is not None:
+            self._see(packet)
+        try:
+            frames = self._decode(packet)
+        except av.error.EOFError:
+            return  # drained already
+        except av.error.FFmpegError:
+            self.errors += 1
+            return
+        for frame in frames:
+            try:
+                self._take(frame)
+            except av.error.FFmpegError:  # broken into a form that nothing takes, such as no rate at all
+                self.errors += 1
+
+
 class _Observer:
     """The streams of one container while they are decoded."""
 
     def __init__(self, container: InputContainer, wanted: Wanted) -> None:
         self._container = container
-        # A stream without a decoder has no codec context.
-        sound = next(iter(container.streams.audio), None) if wanted.sound or wanted.voice else None
-        shown = (s for s in container.streams.video if not s.disposition & Disposition.attached_pic)
-        picture = next(shown, None) if wanted.picture or wanted.stills else None
-        self._sound = sound if sound is not None and sound.codec_context is not None else None
-        self._picture = picture if picture is not None and picture.codec_context is not None else None
         self._wanted = wanted
         self._meter: SoundMeter | None = None
         self._voice: AudioResampler | None = None
         self._voice_parts: list[NDArray[np.float32]] = []
         self._pictures: PictureMeter | None = None
-        self._errors: dict[int, int] = {}
-        self._names = {s.index: s.codec_context.codec.name for s in self._streams}
-        if self._picture is not None:
-            self._pictures = PictureMeter(self._picture, stills=wanted.stills)
-            self._picture.codec_context.skip_frame = "NONREF"
+        self._sound: _Track | None = None
+        self._picture: _Track | None = None
+        self._tracks: dict[int, _Track] = {}
+        # A stream without a decoder has no codec context.
+        sound = next(iter(container.streams.audio), None) if wanted.sound or wanted.voice else None
+        if sound is not None and sound.codec_context is not None:
+            self._sound = self._tracks[sound.index] = _Track(sound, self._hear)
+        shown = (s for s in container.streams.video if not s.disposition & Disposition.attached_pic)
+        picture = next(shown, None) if wanted.picture or wanted.stills else None
+        if picture is not None and picture.codec_context is not None:
+            if float(picture.average_rate or 0) >= _MANY_FRAMES:
+                picture.codec_context.skip_frame = "NONREF"
+            self._pictures = PictureMeter(picture, stills=wanted.stills)
+            track = _Track(picture, self._pictures.add, self._pictures.see)
+            self._picture = self._tracks[picture.index] = track
         for stream in container.streams:
-            if stream in self._streams:
-                stream.codec_context.thread_count = 1
-                self._errors[stream.index] = 0
-            else:
+            if stream.index not in self._tracks:
                 stream.discard = av.stream.Discard.all
-
-    @property
-    def _streams(self) -> list[Stream]:
-        return [stream for stream in (self._sound, self._picture) if stream is not None]
 
     def run(self) -> None:
         """Decode to the end."""
-        for stream, frame in self._frames():
-            try:
-                if isinstance(frame, AudioFrame):
-                    self._hear(frame)
-                elif self._pictures is not None:
-                    self._pictures.add(frame)
-            except av.error.FFmpegError:  # broken into a form that nothing takes, such as no rate at all
-                self._errors[stream.index] += 1
-
-    def _frames(self) -> Iterator[tuple[Stream, AudioFrame | VideoFrame]]:
-        if not self._streams:
+        if not self._tracks:
             return
-        packets = self._container.demux(self._streams)
+        packets = self._container.demux([self._container.streams[index] for index in self._tracks])
         while True:
             try:
                 packet = next(packets, None)
             except av.error.FFmpegError:  # the container breaks off: what came before it stands
-                for stream in self._streams:
-                    self._errors[stream.index] += 1
+                for track in self._tracks.values():
+                    track.errors += 1
                 packet = None
             if packet is None:
                 break
-            of = self._picture if packet.stream is self._picture else self._sound
-            assert of is not None
-            if of is self._picture and self._pictures is not None:
-                self._pictures.see(packet)
-            yield from ((of, frame) for frame in self._decoded(of, packet))
-        for stream in self._streams:  # a demuxer that ends well has drained them; one that broke off has not
-            yield from ((stream, frame) for frame in self._decoded(stream, None))
-
-    def _decoded(self, stream: Stream, packet: "Packet[Any] | None") -> list[AudioFrame | VideoFrame]:
-        try:
-            return list(stream.codec_context.decode(packet))
-        except av.error.EOFError:
-            return []  # drained already
-        except av.error.FFmpegError:
-            self._errors[stream.index] += 1
-            return []
+            if packet.size:  # an empty one at the end says which stream to drain; all of them are below
+                self._tracks[packet.stream_index].feed(packet)
+        for track in self._tracks.values():
+            track.feed(None)
 
     def _hear(self, frame: AudioFrame) -> None:
         if self._wanted.voice:
@@ -190,7 +200,7 @@ class _Observer:
         self._voice_parts += [frame.to_ndarray()[0] for frame in frames if frame is not None]
 
     def observation(self, said: list[tuple[int, str, str]]) -> Observation:
-        """All that was seen and heard, while the container is open; `said` are the library's messages."""
+        """All that was seen and heard; `said` are the library's messages."""
         if self._voice is not None:
             self._keep_voice(self._voice.resample(None))
         sound, picture = self._sound, self._picture
@@ -199,18 +209,16 @@ class _Observer:
             picture=self._pictures.finish() if self._pictures else None,
             voice_T=np.concatenate(self._voice_parts) if self._voice_parts else None,
             stills=tuple(self._pictures.stills) if self._pictures else (),
-            sound_errors=self._errors[sound.index] if sound else 0,
-            picture_errors=self._errors[picture.index] if picture else 0,
-            sound_complaint=self._first_words(said, sound, picture) if sound else None,
-            picture_complaint=self._first_words(said, picture, sound) if picture else None,
+            sound_errors=sound.errors if sound else 0,
+            picture_errors=picture.errors if picture else 0,
+            sound_complaint=_first_words(said, picture) if sound else None,
+            picture_complaint=_first_words(said, sound) if picture else None,
         )
 
-    def _first_words(
-        self, said: list[tuple[int, str, str]], stream: Stream, other: Stream | None
-    ) -> str | None:
-        """The first message that is not the other stream's."""
-        foreign = self._names[other.index] if other is not None else None
-        for _, name, text in said:
-            if name != foreign and text.strip():
-                return f"{name}: {text.strip()}"[:200]
-        return None
+
+def _first_words(said: list[tuple[int, str, str]], other: _Track | None) -> str | None:
+    """The first message that is not the other stream's."""
+    for _, name, text in said:
+        if text.strip() and (other is None or name != other.codec):
+            return f"{name}: {text.strip()}"[:200]
+    return None

@@ -2,24 +2,41 @@
 
 import math
 from collections.abc import Callable
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from av.packet import Packet
 from av.video.frame import VideoFrame
-from av.video.reformatter import ColorRange, VideoReformatter
+from av.video.reformatter import ColorRange, Interpolation, VideoReformatter
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from valor_data.signals import picture as pictures
 
-_FULL_SIZE = (360, 640)
+_FULL_SIZE = (240, 432)
 """Rows and columns around the middle that are looked at in full size: more would cost more than decoding."""
 _MOST_GRID = 4 * 3600
 """Frames of the grid that are kept: an hour."""
+Light = NDArray[np.uint8]
+
+_APART_S = 0.075
+"""Frames closer than this to the last one add little to a mean, and much to the work."""
 _COLOUR_EVERY = 4
 """Frames of the grid from one that is looked at in colour to the next."""
 _STILL_EVERY, _MOST_STILLS, _STILL_SIDE = 8, 8, 640
+
+
+class _Shown:
+    """A decoded frame and when it is shown, on the clip's clock."""
+
+    def __init__(self, frame: VideoFrame, at_s: float, light_of: Callable[[VideoFrame], Light]) -> None:
+        self.frame, self.at_s, self._light_of = frame, at_s, light_of
+
+    @cached_property
+    def light_HV(self) -> Light:
+        """Light at the grid's size, upright; scaled when it is first asked for."""
+        return self._light_of(self.frame)
 
 
 class PictureMeter:
@@ -34,10 +51,16 @@ class PictureMeter:
         self._last_packet = (0, 0)  # time stamp and length of the one shown last
         self._packets = 0
         self._start_s: float | None = None
-        self._before: VideoFrame | None = None
-        self._before_s = 0.0
+        self._before: _Shown | None = None
         self._aspect = 0.0
+        self._turns = 0
+        """Quarter turns to the left that put a frame upright."""
         self._light: list[NDArray[np.uint8]] = []
+        self._means: dict[int, NDArray[np.uint8]] = {}
+        self._around = 0  # the moment of the grid that frames are near now
+        self._sum_HV = np.zeros((pictures.ROWS, pictures.COLUMNS), np.uint32)
+        self._summed = 0
+        self._averaged_s = 0.0
         self._saturation: list[float] = []
         self._details: list[pictures.Detail] = []
         self.stills: list[NDArray[np.uint8]] = []
@@ -55,31 +78,40 @@ class PictureMeter:
 
     def add(self, frame: VideoFrame) -> None:
         """Take one more decoded frame, in the order of time."""
+        at_s = None if frame.pts is None else frame.pts * self._base
         if self._start_s is None:
-            self._start_s = self._time(frame) or 0.0
+            self._start_s = at_s or 0.0
+            self._turns = round(frame.rotation / 90) % 4
             self._aspect = self._displayed_aspect(frame)
-            self._pick(frame)
-        else:
-            now_s = self._time(frame)
-            if now_s is None:
-                return
-            # Frames between may not be decoded: the nearer neighbour stands for a moment of the grid.
-            self._fill(lambda due_s: self._before if due_s - self._before_s < now_s - due_s else frame, now_s)
-        self._before, self._before_s = frame, self._time(frame) or self._start_s
+        elif at_s is None:
+            return
+        now = _Shown(frame, at_s or 0.0, self._small_light)
+        before = self._before or now
+        # Frames between may not be decoded: the nearer neighbour stands for a moment of the grid.
+        self._fill(lambda due_s: before if due_s - before.at_s < now.at_s - due_s else now, now.at_s)
+        self._average(now)
+        self._before = now
 
     def finish(self) -> pictures.Picture | None:
         """What all frames amount to; None where none decoded."""
-        if self._start_s is None:
+        if self._start_s is None or self._before is None:
             return None
+        last_shown = self._before
         first, last = self._shown or (0, 0)
         length = (last - first + self._last_packet[1]) * self._base
-        length = max(length, self._before_s - self._start_s)
+        length = max(length, last_shown.at_s - self._start_s)
         if self._packets > 1 and not self._last_packet[1]:
             length *= self._packets / (self._packets - 1)
-        self._fill(lambda _: self._before, self._start_s + length - pictures.GRID_S / 2)
+        self._fill(lambda _: last_shown, self._start_s + length - pictures.GRID_S / 2)
         self._before = None
+        self._end_of_mean()
+        light_THV = np.stack(self._light)
+        mean_THV = light_THV.copy()
+        for place, mean in self._means.items():
+            mean_THV[place : place + 1] = mean  # one beyond the grid's end is left out
         return pictures.Picture(
-            light_THV=np.stack(self._light),
+            light_THV=light_THV,
+            mean_THV=mean_THV,
             saturation_T=np.asarray(self._saturation, np.float32),
             details=tuple(self._details),
             first_ms=round(self._start_s * 1000, 3),
@@ -88,23 +120,37 @@ class PictureMeter:
             aspect=self._aspect,
         )
 
-    def _time(self, frame: VideoFrame) -> float | None:
-        return None if frame.pts is None else frame.pts * self._base
-
-    def _fill(self, chosen: Callable[[float], VideoFrame | None], until_s: float) -> None:
+    def _fill(self, chosen: "Callable[[float], _Shown]", until_s: float) -> None:
         """Pick a frame for every moment of the grid up to one."""
         assert self._start_s is not None
         while len(self._light) < _MOST_GRID:
             due_s = self._start_s + len(self._light) * pictures.GRID_S
-            frame = chosen(due_s) if due_s <= until_s else None
-            if frame is None:
+            if due_s > until_s:
                 return
-            self._pick(frame)
+            self._pick(chosen(due_s))
 
-    def _pick(self, frame: VideoFrame) -> None:
-        place = len(self._light)
-        light = _plane(self._small(frame, "gray"), 0)
-        self._light.append(np.ascontiguousarray(np.rot90(light, round(frame.rotation / 90))))
+    def _average(self, now: "_Shown") -> None:
+        """Add a frame to the mean of those near its moment of the grid."""
+        assert self._start_s is not None
+        place = round((now.at_s - self._start_s) / pictures.GRID_S)
+        if place != self._around:
+            self._end_of_mean()
+            self._around = place
+        if self._summed == 0 or now.at_s - self._averaged_s >= _APART_S:
+            self._sum_HV += now.light_HV
+            self._summed += 1
+            self._averaged_s = now.at_s
+
+    def _end_of_mean(self) -> None:
+        if self._summed and 0 <= self._around < _MOST_GRID:
+            mean_HV = np.round(self._sum_HV / np.float32(self._summed)).astype(np.uint8)
+            self._means[self._around] = mean_HV
+        self._sum_HV[:] = 0
+        self._summed = 0
+
+    def _pick(self, shown: "_Shown") -> None:
+        place, frame = len(self._light), shown.frame
+        self._light.append(shown.light_HV)
         if place % _COLOUR_EVERY == 0:
             coloured = self._small(frame, "yuv444p")
             chroma = np.stack([_plane(coloured, 1), _plane(coloured, 2)])
@@ -114,15 +160,27 @@ class PictureMeter:
         if self._keeps_stills and place % _STILL_EVERY == min(4, place) and len(self.stills) < _MOST_STILLS:
             self.stills.append(self._still(frame))
 
+    def _small_light(self, frame: VideoFrame) -> NDArray[np.uint8]:
+        """Light at the grid's size, upright."""
+        light = _plane(self._small(frame, "gray"), 0)
+        return np.ascontiguousarray(np.rot90(light, self._turns) if self._turns else light)
+
     def _small(self, frame: VideoFrame, pixels: str) -> VideoFrame:
         """A frame at the grid's size in full range, not yet upright."""
-        turned = bool(frame.rotation % 180)
         columns, rows = pictures.COLUMNS, pictures.ROWS
+        if self._turns % 2:
+            columns, rows = rows, columns
         # One scaler for all frames of a kind: making it costs more than its work.
-        scaler = self._scalers.setdefault(pixels, VideoReformatter())
-        size = (rows, columns) if turned else (columns, rows)
-        return scaler.reformat(
-            frame, *size, format=pixels, interpolation="AREA", dst_color_range=ColorRange.JPEG, threads=1
+        if pixels not in self._scalers:
+            self._scalers[pixels] = VideoReformatter()
+        return self._scalers[pixels].reformat(
+            frame,
+            columns,
+            rows,
+            format=pixels,
+            interpolation=Interpolation.AREA,
+            dst_color_range=ColorRange.JPEG,
+            threads=1,
         )
 
     def _full_size(self, frame: VideoFrame) -> NDArray[np.uint8]:
@@ -136,13 +194,15 @@ class PictureMeter:
     def _still(self, frame: VideoFrame) -> NDArray[np.uint8]:
         scale = min(1.0, _STILL_SIDE / max(frame.width, frame.height))
         size = (max(1, round(frame.width * scale)), max(1, round(frame.height * scale)))
-        rgb = VideoReformatter().reformat(frame, *size, format="rgb24", interpolation="AREA", threads=1)
-        return np.ascontiguousarray(np.rot90(rgb.to_ndarray(), round(frame.rotation / 90)))
+        rgb = VideoReformatter().reformat(
+            frame, *size, format="rgb24", interpolation=Interpolation.AREA, threads=1
+        )
+        return np.ascontiguousarray(np.rot90(rgb.to_ndarray(), self._turns))
 
     def _displayed_aspect(self, frame: VideoFrame) -> float:
         square = self._stream.sample_aspect_ratio or 1
         aspect = frame.width * float(square) / frame.height
-        return round(1 / aspect if frame.rotation % 180 else aspect, 4)
+        return round(1 / aspect if self._turns % 2 else aspect, 4)
 
 
 def _plane(frame: VideoFrame, number: int) -> NDArray[np.uint8]:

@@ -134,8 +134,7 @@ class SoundMeter:
         samples_NCT = np.stack(windows)
         levels = sounds.windows(samples_NCT)
         self._windows.append(levels)
-        for samples_CT in samples_NCT:
-            self._peak.add(samples_CT)
+        self._peak.add(samples_NCT)
         if samples_NCT.shape[2] < self._window:
             if self._spectra:  # a rest beside whole windows says nothing more
                 return

@@ -34,24 +34,27 @@ class TruePeak:
         self._tail: NDArray[np.floating[Any]] | None = None
         self._highest = 0.0
 
-    def add(self, samples_CT: NDArray[np.floating[Any]]) -> None:
-        """Take one more stretch of finite samples."""
-        top = float(max(samples_CT.max(initial=0.0), -samples_CT.min(initial=0.0)))
+    def add(self, samples_NCT: NDArray[np.floating[Any]]) -> None:
+        """Take more windows of finite samples, one after the other."""
+        channels = samples_NCT.shape[1]
+        samples_CT = samples_NCT.transpose(1, 0, 2).reshape(channels, -1)
         if self._tail is not None:
             samples_CT = np.concatenate([self._tail, samples_CT], axis=1)
         self._tail = samples_CT[:, -_TAPS:]
+        top = float(max(samples_CT.max(initial=0.0), -samples_CT.min(initial=0.0)))
         if top < max(MATTERS, _NEAR * self._highest) or samples_CT.shape[1] < _TAPS:
             return
         self._highest = max(self._highest, top)
-        high_CT = np.abs(samples_CT) >= max(MATTERS, _NEAR * self._highest)
+        least = max(MATTERS, _NEAR * self._highest)
+        line_T = samples_CT.reshape(-1)  # one channel behind the other: gaps that span two are left out below
+        high = np.flatnonzero((line_T >= least) | (line_T <= -least))
         # Both gaps beside a high sample: the one before it and the one behind it.
-        channels, starts = np.nonzero(high_CT[:, :-1] | high_CT[:, 1:])
-        starts -= _TAPS // 2 - 1
-        inside = (starts >= 0) & (starts <= samples_CT.shape[1] - _TAPS)
-        if inside.any():
-            around_CTK = np.lib.stride_tricks.sliding_window_view(samples_CT, _TAPS, axis=1)
-            between_NP = around_CTK[channels[inside], starts[inside]] @ self._taps_PK.T
-            self._highest = max(self._highest, float(np.abs(between_NP).max()))
+        starts = np.unique(np.concatenate([high - 1, high])) - (_TAPS // 2 - 1)
+        place = starts % samples_CT.shape[1]
+        starts = starts[(starts >= 0) & (place <= samples_CT.shape[1] - _TAPS)]
+        if len(starts):
+            around_NK = np.lib.stride_tricks.sliding_window_view(line_T, _TAPS)[starts]
+            self._highest = max(self._highest, float(np.abs(around_NK @ self._taps_PK.T).max()))
 
     @property
     def highest(self) -> float | None:

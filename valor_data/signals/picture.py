@@ -32,6 +32,9 @@ class Picture(NamedTuple):
 
     light_THV: Bytes
     """Light on the grid, 0 black, 255 white, `ROWS` by `COLUMNS` whatever the aspect."""
+    mean_THV: Bytes
+    """The same, each the mean of the decoded frames that are nearer to its moment than to another: what two
+    encodings have in common that show different frames."""
     saturation_T: NDArray[np.float32]
     """Mean distance from grey of a frame a second, 0-1."""
     details: tuple[Detail, ...]

@@ -64,7 +64,7 @@ class Spectra(NamedTuple):
     """Power spectra of whole windows of the mono mix; the bins of a window sum to its mean square."""
 
     sum_F: Floats
-    """Sum over about every second window that is not silent, weighed by a Hann window."""
+    """Sum over about every fourth window that is not silent, weighed by a Hann window."""
     summed: int
     """Number of those."""
     voice_WF: Floats
@@ -126,8 +126,8 @@ def spectra(samples_NCT: Samples, rate: int, heard_N: NDArray[np.bool_]) -> Spec
     for channel in range(1, channels):  # a sum along so short an axis would cost ten times as much
         mono_NT += samples_NCT[:, channel] / np.float32(channels)
     power_NF = _power(mono_NT * _scaled(fade(length)))
-    # Where the sound ends is told by a window that smears less, and every second one is enough.
-    some = np.flatnonzero(heard_N)[::2]
+    # Where the sound ends is told by a window that smears less, and every fourth one is enough.
+    some = np.flatnonzero(heard_N)[::4]
     clear_NF = _power(mono_NT[some] * _scaled(_hann(length)))
     edges = np.linspace(0, power_NF.shape[1], min(BANDS, power_NF.shape[1]) + 1).astype(int)
     return Spectra(

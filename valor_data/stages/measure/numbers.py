@@ -91,5 +91,5 @@ def fingerprints(seen: Observation) -> dict[str, Any]:
     sound, picture = seen.sound, seen.picture
     return {
         "sound": prints.sound(sound.spectra.voice_WF, sound.hertz_F) if sound else None,
-        "picture": prints.picture(picture.light_THV) if picture else None,
+        "picture": prints.picture(picture.mean_THV) if picture else None,
     }
