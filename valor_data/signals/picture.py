@@ -109,7 +109,7 @@ def contrast(light_THV: Bytes) -> float:
 
 def letterbox_share(light_THV: Bytes) -> float | None:
     """Share (0-1) of the picture in bars that stay black all the time; None where all of it does."""
-    lit_HV = np.percentile(light_THV, 98, axis=0) >= _BAR * 255
+    lit_HV = light_THV.max(axis=0) >= _BAR * 255
     rows = np.flatnonzero(lit_HV.mean(axis=1) > 0.05)
     columns = np.flatnonzero(lit_HV.mean(axis=0) > 0.05)
     if not len(rows) or not len(columns):
