@@ -1,6 +1,5 @@
 """The picture of a clip, gathered from its decoded frames: a grid of small ones, a few at full size."""
 
-import math
 from collections.abc import Callable
 from functools import cached_property
 from typing import Any
@@ -18,13 +17,14 @@ _FULL_SIZE = (240, 432)
 """Rows and columns around the middle that are looked at in full size: more would cost more than decoding."""
 _MOST_GRID = 4 * 3600
 """Frames of the grid that are kept: an hour."""
-Light = NDArray[np.uint8]
-
 _APART_S = 0.075
 """Frames closer than this to the last one add little to a mean, and much to the work."""
 _COLOUR_EVERY = 4
 """Frames of the grid from one that is looked at in colour to the next."""
 _STILL_EVERY, _MOST_STILLS, _STILL_SIDE = 8, 8, 640
+
+
+Light = NDArray[np.uint8]
 
 
 class _Shown:
@@ -55,8 +55,8 @@ class PictureMeter:
         self._aspect = 0.0
         self._turns = 0
         """Quarter turns to the left that put a frame upright."""
-        self._light: list[NDArray[np.uint8]] = []
-        self._means: dict[int, NDArray[np.uint8]] = {}
+        self._light: list[Light] = []
+        self._means: dict[int, Light] = {}
         self._around = 0  # the moment of the grid that frames are near now
         self._sum_HV = np.zeros((pictures.ROWS, pictures.COLUMNS), np.uint32)
         self._summed = 0
@@ -155,12 +155,14 @@ class PictureMeter:
             coloured = self._small(frame, "yuv444p")
             chroma = np.stack([_plane(coloured, 1), _plane(coloured, 2)])
             self._saturation.append(pictures.saturation(chroma))
-        if place and math.log(place, 4) % 1 == 0:  # 1, 4, 16, 64 ...: few, however long the clip
+        if (
+            place & (place - 1) == 0 and place.bit_length() % 2
+        ):  # 1, 4, 16, 64 ...: few, however long the clip
             self._details.append(pictures.detail(self._full_size(frame)))
         if self._keeps_stills and place % _STILL_EVERY == min(4, place) and len(self.stills) < _MOST_STILLS:
             self.stills.append(self._still(frame))
 
-    def _small_light(self, frame: VideoFrame) -> NDArray[np.uint8]:
+    def _small_light(self, frame: VideoFrame) -> Light:
         """Light at the grid's size, upright."""
         light = _plane(self._small(frame, "gray"), 0)
         return np.ascontiguousarray(np.rot90(light, self._turns) if self._turns else light)
