@@ -28,9 +28,9 @@ HEIGHT, WIDTH = 36, 64
 """Size to which each frame is scaled, whatever its own."""
 WINDOW_MS = 100
 """Length of the windows of sound."""
-SAME_PICTURE = 0.57
+SAME_PICTURE = 0.6
 """Pictures match up to this distance."""
-SAME_SOUND = 0.5
+SAME_SOUND = 0.52
 """Sounds match up to this distance."""
 HEAD = 3
 """Bytes before the looks: the tag, and the number of steps in two, little endian."""
