@@ -194,6 +194,9 @@ def filter(recipe: Recipe, options: Options = DEFAULTS, *, decide_only: bool = F
             notes.reasons.update(_funnel(workspace, notes, "measured")["measure"])
             found = comparing.compare(workspace)
             notes.counts |= {"duplicates": found.duplicates, "leaked": found.leaked}
+            notes.warnings += found.warnings
+        else:
+            notes.warnings += deciding.unmade(workspace)
         notes.counts["quarantined"] = quarantining.quarantine(workspace)
         decision = deciding.decide(workspace)
         if decision.measured == 0:
@@ -228,7 +231,15 @@ def tune(recipe: Recipe, options: Options, metric: str) -> deciding.Tuning:
 
 
 def diff(recipe: Recipe, options: Options, other: Recipe) -> deciding.Comparison:
-    """Which measured clips change side under another recipe's rules; no verdict is written."""
+    """Which measured clips change side under another recipe's rules and balance; no verdict is written.
+
+    Raises UserError for a recipe of other media.
+    """
+    if other.profile != recipe.profile:
+        raise UserError(
+            f"--diff: the other recipe is about media of profile {other.profile}, this one about "
+            f"{recipe.profile}; give both the same [fetch]"
+        )
     with _reading(recipe, options) as workspace:
         return deciding.compare(workspace, other)
 
@@ -238,6 +249,7 @@ def quarantine(recipe: Recipe, options: Options, clips: Sequence[str], *, lift: 
     with _writing("quarantine", recipe, options) as (workspace, notes):
         quarantining.by_hand(workspace, clips, lift=lift)
         notes.counts["quarantined"] = quarantining.quarantine(workspace)
+        deciding.decide(workspace)
     return notes.report()
 
 
@@ -355,8 +367,9 @@ def _plan(command: str, recipe: Recipe, options: Options, again: frozenset[Reaso
             to_fetch, work = trial.tables.work_by_host(f"fetch/{recipe.profile}", again, options.limit)
     notes.counts["to_fetch"] = to_fetch
     if tables.count("clips"):
-        funnel, _ = tables.funnel(recipe.profile, recipe.rules_digest)
-        notes.counts["to_measure"] = funnel["fetched"] - funnel["measured"]
+        wanted = {one.made_by: one.record.table for one in measure.measurers(recipe)}
+        stage = measure.MeasureStage(recipe, notes.workspace).name
+        notes.counts["to_measure"] = tables.count_unmeasured(recipe.profile, wanted, stage)
     if command != "filter":
         planned = estimating.estimate(recipe, work, tables.sizes(recipe.profile))
         notes.plan = planned.lines

@@ -39,7 +39,7 @@ _ROWS, _COLUMNS = 6, 8  # of the cells of a picture
 _BANDS, _LOWEST_HZ, _HIGHEST_HZ = 20, 150.0, 3400.0  # 8 kHz sound carries these too
 _LEVEL = 0.5  # grey levels: coding shifts the mean of a cell by less
 _DECIBEL = 2.0  # and the level of a band by about as much
-_FLAT = 1.0  # grey levels: a picture of less contrast is none
+_FLAT = 4.0  # grey levels: a picture of less contrast is none
 _SILENT = 10**-6.5  # mean square of the loudest window: sound below -65 dBFS is none
 _BAND_FLOOR, _FLOOR = 0.01, 0.01  # of a band's mean power, of all bands' mean: coding fills what lies below
 _LOOK_S = 2
@@ -155,8 +155,9 @@ def sound(power_WF: Floats, hertz_F: NDArray[np.floating]) -> bytes | None:
 def distance(one: bytes, other: bytes) -> float:
     """How far apart two prints of one kind are: 0 for equal ones, 1 and more for unrelated ones.
 
-    1 minus their likeness. Prints whose lengths differ by more than a fifth and half a second are 1
-    apart at least. Raises ValueError for prints of different kinds or versions.
+    1 minus their likeness, and up to twice that below two seconds. Prints whose lengths differ by more
+    than a fifth and half a second are 1 apart at least. Raises ValueError for prints of different kinds or
+    versions.
     """
     if one[0] != other[0]:
         raise ValueError(f"prints of kinds {one[0]:#x} and {other[0]:#x} cannot be compared")
@@ -173,7 +174,9 @@ def between(one: Print, other: Print) -> float:
     restless = (_restless(form, one.course_SV) + _restless(form, other.course_SV)) / 2
     ballast = (form.ballast + form.restless * restless) * a.size
     together = float(a @ b) + ballast * _looks_alike(one, other)
-    return 1 - together / float(np.sqrt((float(a @ a) + ballast) * (float(b @ b) + ballast)))
+    apart = 1 - together / float(np.sqrt((float(a @ a) + ballast) * (float(b @ b) + ballast)))
+    # Few steps are alike by chance: what is shorter than a look must be more alike.
+    return apart * max(1.0, 2 - steps / form.look_steps)
 
 
 def same_picture(one: bytes | None, other: bytes | None) -> bool:

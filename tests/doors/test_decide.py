@@ -11,8 +11,19 @@ import pytest
 from tests.fakes import rows
 from valor_data import recipe
 from valor_data.recipe import Recipe
-from valor_data.records import Leak, Neighbour, Prints, Quarantine, TagMeasures, Verdict, VideoMeasures
-from valor_data.stages.decide import compare, decide, explain, tune
+from valor_data.records import (
+    Compared,
+    Leak,
+    Neighbour,
+    Prints,
+    Quarantine,
+    SafetyMeasures,
+    SpeechMeasures,
+    TagMeasures,
+    Verdict,
+    VideoMeasures,
+)
+from valor_data.stages.decide import compare, decide, explain, tune, unmade
 from valor_data.workspace import Workspace
 
 CLIPS = 12
@@ -43,7 +54,7 @@ def verdicts(workspace: Workspace) -> dict[str, Verdict]:
 
 
 def held(number: int, **changes: Any) -> Quarantine:
-    facts = {"clip_id": rows.clip_id(number), "cause": "person", "detail": "x", "made_by": "person:p1"}
+    facts = {"clip_id": rows.clip_id(number), "cause": "person", "detail": "x", "made_by": "person"}
     return Quarantine.model_validate(facts | changes)
 
 
@@ -63,7 +74,7 @@ def test_a_quarantined_clip_is_rejected_before_any_rule_is_asked(tmp_path: Path)
         told = explain(workspace, rows.clip_id(0))
         assert "safety    person: quarantined" in told
         assert told[-1] == "verdict   rejected: quarantined"
-        assert "safety    person: looked at and lifted" in explain(workspace, rows.clip_id(1))
+        assert "safety    person: lifted: a person found it harmless" in explain(workspace, rows.clip_id(1))
         workspace.tables.append([held(0, lifted=True)])
         assert decide(workspace).changed == 1
 
@@ -167,7 +178,9 @@ def test_a_metric_is_tuned_in_words_and_as_a_page(tmp_path: Path) -> None:
         undefined = tune(workspace, "tag.Dog / <b>")
         told = Path(undefined.page).read_text()
     assert found.page == str(tmp_path / "w" / "runs" / "tune-loudness_lufs.html")
-    assert found.lines()[0] == "loudness_lufs: 12 measured clips, 1 without a value"
+    assert found.lines()[0].startswith(
+        "loudness_lufs: 12 measured clips, 1 without a value (which a rule rejects too"
+    )
     (row,) = (line for line in found.lines() if "<- min of inaudible" in line)
     assert re.fullmatch(r" +-55 +█+ +1 +0 +0.0% +10 +83.3%  <- min of inaudible", row)
     at = {row["at"]: row for row in found.as_json()["thresholds"]}
@@ -211,3 +224,33 @@ def test_the_newest_verdicts_are_those_of_the_rules_asked_last(tmp_path: Path) -
             kept.append(counted["n"][0].as_py())
             assert decide(workspace).changed == 0
     assert kept == [5, 12, 5]
+
+
+def test_what_the_rules_ask_and_nobody_made_is_told(tmp_path: Path) -> None:
+    asked = made(
+        rules=[
+            {"metric": "speech_share", "max": 0.5, "reason": "speech"},
+            {"metric": "duplicate", "equals": False, "reason": "duplicate"},
+            {"metric": "leak.x", "equals": "none", "reason": "leak"},
+        ],
+        measure={"also": ["prints", "speech"]},
+        benchmarks=[{"name": "x", "path": "x.csv"}],
+        safety={"hash_lists": ["hashes.txt"]},
+    )
+    with opened(tmp_path, asked) as workspace:
+        told = unmade(workspace)
+        assert [line.partition(":")[0] for line in told] == [
+            "no clip has speech measures yet",
+            "nobody looked for near-duplicates yet",
+            "nobody looked for leaks of these benchmarks yet",
+            "no clip has safety measures yet",
+        ]
+        facts = {"clip_id": rows.clip_id(0), "media_sha256": "0" * 64}
+        for record, by in ((SpeechMeasures, "speech@1"), (SafetyMeasures, "safety-x@1")):
+            workspace.tables.append([record.model_validate({**facts, "made_by": by})])
+        done = f"{asked.benchmarks_digest}-abc"
+        workspace.tables.append([Compared(what="neighbours", digest="a", made_by="n@1")])
+        workspace.tables.append([Compared(what="leaks", digest=done, made_by="n@1")])
+        assert unmade(workspace) == []
+    with opened(tmp_path, made()) as workspace:
+        assert unmade(workspace) == []

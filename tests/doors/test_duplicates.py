@@ -160,8 +160,10 @@ def test_a_benchmark_leaks_by_span_by_video_and_by_print(files: list[bytes], tmp
     }
     assert found.leaked == 2
     # A list that changes is compared again, and what it no longer names is taken back.
-    listed.write_text("video_id,start,end\nnever-seen,0,10\n")
-    assert compared(ours, made).leaked == 1
+    listed.write_text("video_id,start,end\nnever-seen0,0,10\nno id,0,10\n")
+    found = compared(ours, made)
+    assert found.leaked == 1
+    assert found.warnings[0].startswith("benchmark 'by list': test.csv: 1 of 2 rows refused; line 3: ")
     assert {name for _, name, _, _ in leaks(ours)} == {"by print"}
 
 
@@ -170,5 +172,8 @@ def test_a_benchmark_that_is_not_there_is_the_users_mistake(files: list[bytes], 
     lost = recipe(benchmarks=[{"name": "x", "workspace": str(tmp_path / "lost")}])
     with pytest.raises(UserError, match="no workspace there"):
         compared(tmp_path, lost)
+    (tmp_path / "bad.csv").write_text("video_id,start,end\nno id,0,10\n")
+    with pytest.raises(UserError, match=r"benchmark 'x': bad\.csv: 1 of 1 rows refused; line 2"):
+        compared(tmp_path, recipe(benchmarks=[{"name": "x", "path": str(tmp_path / "bad.csv")}]))
     with pytest.raises(UserError, match=r"gone\.csv"):
         compared(tmp_path, recipe(benchmarks=[{"name": "x", "path": str(tmp_path / "gone.csv")}]))

@@ -254,3 +254,13 @@ def test_what_a_person_found_harmless_is_not_put_away_again(
     with Workspace.open(made, root, write=True) as workspace:
         by_hand(workspace, [rows.clip_id(0)], lift=True)
     assert put_away(root, made) == {}
+
+
+def test_a_recipe_that_says_nothing_of_safety_lets_nothing_go(
+    root: str, footage: list[bytes], tmp_path: Path
+) -> None:
+    listed = tmp_path / "list.txt"
+    listed.write_text(f"sha256:{hashlib.sha256(footage[0]).hexdigest()}\n")
+    away = put_away(root, recipe(safety={"hash_lists": [str(listed)]}))
+    assert away
+    assert put_away(root, recipe()) == away

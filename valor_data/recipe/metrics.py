@@ -18,6 +18,7 @@ from valor_data.records import MEASURES, Leak, Media, Neighbour, Record, TagMeas
 
 Kind = Literal["number", "yes_no", "words"]
 TAG, LEAK = "tag.", "leak."
+LEAK_WORDS: tuple[str, ...] = get_args(Leak.model_fields["how"].annotation)
 _OF_MEDIA = ("width", "height", "fps", "av_skew_ms", "short_ms", "start_error_ms", "bytes")
 _ALWAYS = ("media", "audio_measures")
 _KEYS = {*Record.model_fields, "clip_id", "media_sha256"}

@@ -10,7 +10,8 @@ from pydantic import Field, model_validator
 
 from valor_data import layout
 from valor_data.recipe.fetching import Count, Section, Share
-from valor_data.recipe.metrics import metric
+from valor_data.recipe.metrics import LEAK_WORDS, metric
+from valor_data.records import Leak
 
 
 class Condition(Section):
@@ -57,6 +58,10 @@ class Condition(Section):
             raise ValueError(f"rule on {name!r}: it is true or false; give equals = true or false")
         if kind == "words" and not isinstance(self.equals, str):
             raise ValueError(f"rule on {name!r}: it is a word; give equals = '...'")
+        if metric(name).table == Leak.table and self.equals not in LEAK_WORDS:
+            raise ValueError(
+                f"rule on {name!r}: no such word {self.equals!r}; known: {', '.join(LEAK_WORDS)}"
+            )
 
     def leaves(self) -> Iterator["Condition"]:
         """The conditions on one metric, in the order written."""

@@ -150,6 +150,11 @@ class Recipe(Section):
         return layout.digest([self._rules_content(), self.balance.model_dump()])[:16]
 
     @property
+    def benchmarks_digest(self) -> str:
+        """16 hex digits that name the benchmarks, not what is in them."""
+        return layout.digest([benchmark.model_dump() for benchmark in self.benchmarks])[:16]
+
+    @property
     def digest(self) -> str:
         """sha256 of the recipe's content; holds no folder, so that it repeats on any machine."""
         content = self.model_dump(mode="json", exclude={"workspace", "access", "hosts", "retry"})

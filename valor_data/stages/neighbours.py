@@ -30,6 +30,7 @@ class Found(NamedTuple):
     """Clips that are another clip in sound and picture."""
     leaked: int
     """Clips that a benchmark holds, by whatever sign."""
+    warnings: list[str]
 
 
 def compare(workspace: Workspace) -> Found:
@@ -44,22 +45,15 @@ def compare(workspace: Workspace) -> Found:
             _group(tables, recipe.profile)
             tables.append([Compared(what="neighbours", digest=digest, made_by=_BY)])
     theirs = [_Theirs(workspace, benchmark) for benchmark in recipe.benchmarks]
-    digest = layout.digest(
-        [
-            _BY,
-            recipe.profile,
-            tables.prints_digest(recipe.profile),
-            tables.count("clips"),
-            [t.digest for t in theirs],
-        ]
-    )
+    content = [tables.prints_digest(recipe.profile), tables.count("clips"), [t.digest for t in theirs]]
+    digest = f"{recipe.benchmarks_digest}-{layout.digest([_BY, recipe.profile, *content])}"
     if theirs and not _is_done(tables, "leaks", digest):
         _guard(tables, recipe.profile, theirs)
         tables.append([Compared(what="leaks", digest=digest, made_by=_BY)])
     doubles = (row for row in tables.rows(Neighbour, kind="both") if row.representative != row.clip_id)
     names = {benchmark.name for benchmark in recipe.benchmarks}
     leaked = {row.clip_id for row in tables.rows(Leak) if row.benchmark in names and row.how != "none"}
-    return Found(sum(1 for _ in doubles), len(leaked))
+    return Found(sum(1 for _ in doubles), len(leaked), [line for one in theirs for line in one.warnings])
 
 
 def _is_done(tables: Tables, what: str, digest: str) -> bool:
@@ -126,6 +120,8 @@ class _Theirs:
 
     def __init__(self, workspace: Workspace, benchmark: Benchmark) -> None:
         self.name = benchmark.name
+        self.warnings: list[str] = []
+        """What was wrong with its list, once that is read."""
         self._reader = None
         if benchmark.path is not None:
             spec = ListSpec(path=benchmark.path)
@@ -143,11 +139,28 @@ class _Theirs:
         self.digest = [benchmark.name, known, printed]
 
     def clips(self) -> Iterator[BenchmarkClip]:
-        """The spans that it names; rows of its list that cannot be read name none."""
-        listed = (row for row in self._reader or () if isinstance(row, Segment))
+        """The spans that it names. Raises UserError for a list of which no row can be read."""
+        listed = self._listed() if self._reader else iter(())
         fetched = self._tables.rows(Clip) if self._tables else iter(())
         for row in chain[Segment | Clip](listed, fetched):
             yield BenchmarkClip(row.clip_id, row.video_id, row.start_ms, row.end_ms)
+
+    def _listed(self) -> Iterator[Segment]:
+        assert self._reader is not None
+        good = bad = 0
+        first = ""
+        for row in self._reader:
+            if isinstance(row, Segment):
+                good += 1
+                yield row
+            else:
+                bad += 1
+                first = first or f"line {row.line}: {row.reason}"
+        told = f"benchmark {self.name!r}: {self._reader.name}: {bad} of {good + bad} rows refused; {first}"
+        if bad and not good:
+            raise UserError(f"{told}. Mend the list: nothing can be compared with it.")
+        if bad:
+            self.warnings.append(told)
 
     def prints(self) -> tuple[list[str], neighbours.Prints, neighbours.Prints] | None:
         """Those that its workspace has measured; None without one."""

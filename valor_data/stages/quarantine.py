@@ -22,14 +22,17 @@ _GONE = "no longer beyond a limit or on a list"
 
 
 def quarantine(workspace: Workspace) -> int:
-    """Put away what the recipe's lists and limits name, and let go what a machine put away and they name no
-    longer; the number of clips that are put away.
+    """Put away what the recipe's lists and limits name, and let go what they put away and name no longer; the
+    number of clips that are put away. A recipe that does not ask for a cause lets nothing go that has it.
 
     Raises UserError that names the file and line of a hash list that is none.
     """
     tables = workspace.tables
     standing = {(row.clip_id, row.cause): row for row in tables.rows(Quarantine)}
-    found = dict(_found(workspace)) if workspace.recipe.safety.asks else {}
+    safety = workspace.recipe.safety
+    asked = {"nsfw": safety.nsfw_max is not None, "text": safety.text_max is not None}
+    asked["hash_list"] = bool(safety.hash_lists)
+    found = dict(_found(workspace)) if safety.asks else {}
     rows = [
         Quarantine(clip_id=clip, cause=cause, detail=detail, made_by=_MACHINE)
         for (clip, cause), detail in found.items()
@@ -38,7 +41,7 @@ def quarantine(workspace: Workspace) -> int:
     rows += [
         row.model_copy(update={"lifted": True, "detail": _GONE})
         for key, row in standing.items()
-        if row.made_by == _MACHINE and not row.lifted and key not in found
+        if asked.get(row.cause) and row.made_by == _MACHINE and not row.lifted and key not in found
     ]
     tables.append(rows)
     return len({row.clip_id for row in tables.rows(Quarantine) if not row.lifted})

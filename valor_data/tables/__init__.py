@@ -119,6 +119,10 @@ class Tables:
 
         return self._engine.run([table], work)
 
+    def has_rows(self, table: str) -> bool:
+        """Whether a table holds any row."""
+        return any(batch.num_rows for batch in self._engine.stream([table], f"FROM {table}_rows LIMIT 1"))
+
     def compact(self) -> None:
         """Make one part of many where it is worth it. A crash anywhere in it loses and doubles nothing."""
         compaction.compact(self._parts, self._engine)
@@ -151,6 +155,10 @@ class Tables:
     ) -> tuple[int, Iterator[tuple[Media, tuple[str, ...]]]]:
         """See `todo.unmeasured`."""
         return todo.unmeasured(self._engine, profile, measurers, stage)
+
+    def count_unmeasured(self, profile: str, measurers: Mapping[str, str], stage: str) -> int:
+        """See `todo.count_unmeasured`."""
+        return todo.count_unmeasured(self._engine, profile, measurers, stage)
 
     def measured(
         self,

@@ -154,15 +154,10 @@ def unmeasured(
     and which the stage has not rejected since they were made, without those of opted-out videos: their
     number, and each with the `made_by` of those measurers."""
     names = list(measurers)
-    by = {f"by{bit}": name for bit, name in enumerate(names)}
-    params: dict[str, object] = {"profile": profile, "stage": stage, "all": 2 ** len(names) - 1, **by}
-    seen = " UNION ALL ".join(
-        _SEEN_BY.format(bit=2**bit, table=table, by=f"$by{bit}")
-        for bit, table in enumerate(measurers.values())
-    )
+    sql, params, tables = _unmeasured(profile, measurers, stage)
     count, found = engine.open(
-        ["media", "outcomes", "clips", "videos", "opt_outs", *dict.fromkeys(measurers.values())],
-        lambda con: _todo(con, _UNMEASURED.format(seen=seen), params),
+        tables,
+        lambda con: _todo(con, sql, params),
         lambda con: batches(con, _BY_CLIP, {"profile": profile}),
         memory=_HELD,
     )
@@ -174,6 +169,26 @@ def unmeasured(
                 yield media, tuple(name for bit, name in enumerate(names) if int(bits) >> bit & 1)
 
     return count, rows()
+
+
+def count_unmeasured(engine: Engine, profile: str, measurers: Mapping[str, str], stage: str) -> int:
+    """How many `unmeasured` would give."""
+    sql, params, tables = _unmeasured(profile, measurers, stage)
+    return engine.run(tables, lambda con: _todo(con, sql, params))
+
+
+def _unmeasured(
+    profile: str, measurers: Mapping[str, str], stage: str
+) -> tuple[str, dict[str, object], list[str]]:
+    """The query, its parameters, and the tables that it reads."""
+    by = {f"by{bit}": name for bit, name in enumerate(measurers)}
+    params: dict[str, object] = {"profile": profile, "stage": stage, "all": 2 ** len(by) - 1, **by}
+    seen = " UNION ALL ".join(
+        _SEEN_BY.format(bit=2**bit, table=table, by=f"$by{bit}")
+        for bit, table in enumerate(measurers.values())
+    )
+    tables = ["media", "outcomes", "clips", "videos", "opt_outs", *dict.fromkeys(measurers.values())]
+    return _UNMEASURED.format(seen=seen), params, tables
 
 
 _TO_FETCH = ("clips", "outcomes", "videos", "opt_outs")

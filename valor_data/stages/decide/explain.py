@@ -43,7 +43,8 @@ def explain(workspace: Workspace, given: str) -> list[str]:
     lines += [f"rights    {one['reason']}: {one['detail']}" for one in barred]
     against = [str(one["reason"]) for one in barred]
     for held in tables.rows(Quarantine, clip_id=clip.clip_id):
-        lines.append(f"safety    {held.cause}: {'looked at and lifted' if held.lifted else 'quarantined'}")
+        told = "a person found it harmless" if held.made_by == "person" else held.detail
+        lines.append(f"safety    {held.cause}: {f'lifted: {told}' if held.lifted else 'quarantined'}")
         against += [] if held.lifted else [QUARANTINED]
     media = next(tables.rows(Media, clip_id=clip.clip_id, profile=recipe.profile), None)
     if media is None:

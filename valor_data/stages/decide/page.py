@@ -23,7 +23,8 @@ th, td {{ padding: .15rem .9rem; text-align: right; border-bottom: 1px solid #88
 td b {{ color: var(--mark); font-weight: normal; }}
 </style>
 <h1>{title}</h1>
-<p>{clips:,} measured clips; {undefined:,} of them without a value.</p>
+<p>{clips:,} measured clips; {undefined:,} of them without a value, which a rule rejects too, unless it says
+<code>missing = "keep"</code>.</p>
 {body}
 </html>
 """

@@ -59,6 +59,8 @@ class Tuning(NamedTuple):
         """For people: quantiles, then a bar and the drops of each threshold; or the clips of each word."""
         found = self.spread
         lines = [f"{self.metric}: {found.clips:,} measured clips, {found.undefined:,} without a value"]
+        if found.undefined:
+            lines[0] += ' (which a rule rejects too, unless it says missing = "keep")'
         if found.clips and found.undefined == found.clips:
             lines.append("nothing to show; is what measures it in the recipe, and has 'filter' run since?")
         lines += self._of_numbers() if found.bars else self._of_words()
