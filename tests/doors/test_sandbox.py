@@ -6,14 +6,15 @@ import pytest
 
 from tests.fakes import rows
 from valor_data.errors import UserError
-from valor_data.records import TABLES
+from valor_data.records import MEASURES, TABLES
 from valor_data.tables import Tables
 
 HAND_WRITTEN = (
     "opted_out_videos", "opted_out_clips", "newest_media", "newest_fetches", "newest_verdicts",
-    "current_audio", "releasable_captions", "funnel", "reasons", "catalog",
+    "quarantined_clips", "releasable_captions", "funnel", "reasons", "catalog",
 )  # fmt: skip
-VIEWS = (*TABLES, *(f"{table}_rows" for table in TABLES), *HAND_WRITTEN)
+CURRENT = tuple(f"current_{record.table.removesuffix('_measures')}" for record in MEASURES)
+VIEWS = (*TABLES, *(f"{table}_rows" for table in TABLES), *HAND_WRITTEN, *CURRENT)
 
 
 @pytest.fixture(scope="module")

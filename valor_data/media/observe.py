@@ -104,7 +104,10 @@ def _read(path: Path, wanted: Wanted, said: list[tuple[int, str, str]]) -> Obser
     with container:
         observer = _Observer(container, wanted)
         observer.run()
-        return observer.observation(said)
+        try:
+            return observer.observation(said)
+        finally:
+            observer.let_go()
 
 
 class _Track:
@@ -198,6 +201,11 @@ class _Observer:
 
     def _keep_voice(self, frames: list[AudioFrame]) -> None:
         self._voice_parts += [frame.to_ndarray()[0] for frame in frames if frame is not None]
+
+    def let_go(self) -> None:
+        """Cut the ring of tracks and this, which would keep a clip's buffers until the collector comes."""
+        self._tracks.clear()
+        self._sound = self._picture = None
 
     def observation(self, said: list[tuple[int, str, str]]) -> Observation:
         """All that was seen and heard; `said` are the library's messages."""
