@@ -18,7 +18,7 @@ import pyarrow as pa
 
 from valor_data import layout
 from valor_data.errors import Reason, UserError
-from valor_data.politeness import Hosts, Stopped
+from valor_data.politeness import Hosts
 from valor_data.recipe import ListSpec, Recipe, check_reasons
 from valor_data.recipe import metric as known_metric
 from valor_data.records import OptOut, Report
@@ -93,7 +93,7 @@ class _Notes:
             self.warnings.append(f"copies in mirrors that could not serve, so the platform was asked: {told}")
         for host, stopped in tally.stopped.items():
             self.ok = False
-            self.warnings.append(_blocked(host, stopped, tally.untried[host]))
+            self.warnings.append(stopped.told(host, tally.untried[host]))
         done = tally.done + standing
         if tally.failed > max_fault_share * done:
             self.ok = False
@@ -379,18 +379,6 @@ def _plan(command: str, recipe: Recipe, options: Options, again: frozenset[Reaso
             "bytes_to_keep": planned.bytes_to_keep,
         }
     return notes.report()
-
-
-def _blocked(host: str, stopped: Stopped, untried: int) -> str:
-    """What it means that a host blocks us, and what a person may do."""
-    return (
-        f"{host} blocks us ({stopped.reason}: {stopped.message}). It was asked nothing more: {untried} "
-        "clips were left untried, all that is done is saved, and the same command goes on from here. The "
-        "block is on this address or account, not on the clips. You may wait some hours; ask more slowly "
-        "([[hosts]] videos_per_hour, sleep_s); ask as somebody signed in, or from elsewhere ([access] "
-        "cookies, proxy, pot_provider); or go on after a cool-down by your own decision ([[hosts]] "
-        'on_block = "wait")'
-    )
 
 
 def _list(workspace: Workspace, notes: _Notes) -> None:

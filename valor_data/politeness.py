@@ -54,6 +54,17 @@ class Stopped(NamedTuple):
     reason: Reason
     message: str
 
+    def told(self, host: str, untried: int) -> str:
+        """What it means, and what a person may do."""
+        return (
+            f"{host} blocks us ({self.reason}: {self.message}). It was asked nothing more: {untried} "
+            "clips were left untried, all that is done is saved, and the same command goes on from here. The "
+            "block is on this address or account, not on the clips. You may wait some hours; ask more slowly "
+            "([[hosts]] videos_per_hour, sleep_s); ask as somebody signed in, or from elsewhere ([access] "
+            "cookies, proxy, pot_provider); or go on after a cool-down by your own decision ([[hosts]] "
+            'on_block = "wait")'
+        )
+
 
 @dataclass
 class _State:
