@@ -264,3 +264,14 @@ def test_a_recipe_that_says_nothing_of_safety_lets_nothing_go(
     away = put_away(root, recipe(safety={"hash_lists": [str(listed)]}))
     assert away
     assert put_away(root, recipe()) == away
+
+
+def test_bytes_that_nobody_looked_at_let_nothing_go(root: str, footage: list[bytes], tmp_path: Path) -> None:
+    listed = tmp_path / "list.txt"
+    listed.write_text(f"md5:{hashlib.md5(footage[0]).hexdigest()}\n")
+    made = recipe(safety={"hash_lists": [str(listed)]})
+    away = put_away(root, made)
+    assert away
+    with Workspace.open(made, root, write=True) as workspace:  # fetched anew, not measured yet
+        workspace.tables.append([media(made.profile, 0, footage[1])])
+        assert quarantine(workspace) == 1

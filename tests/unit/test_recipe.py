@@ -238,3 +238,9 @@ class TestLoad:
         for form in ("auto", *recipe.FORMS):
             made = parsed(segments={"lists": [{"path": "x", "form": form}]})
             assert made.segments.lists[0].form == form
+
+
+def test_two_benchmarks_of_one_name_are_refused() -> None:
+    twice = [{"name": "x", "path": "a.csv"}, {"name": "x", "path": "b.csv"}]
+    with pytest.raises(UserError, match="two benchmarks are called 'x'"):
+        recipe.parse({"name": "a", "benchmarks": twice}, "a.toml")

@@ -104,6 +104,14 @@ class Recipe(Section):
     release: ReleaseInfo = ReleaseInfo()
 
     @model_validator(mode="after")
+    def _benchmarks_have_names_of_their_own(self) -> Self:
+        names = [benchmark.name for benchmark in self.benchmarks]
+        twice = next((name for name in names if names.count(name) > 1), None)
+        if twice is not None:
+            raise ValueError(f"two benchmarks are called {twice!r}: leaks are told by their names")
+        return self
+
+    @model_validator(mode="after")
     def _rules_have_their_measures(self) -> Self:
         for rule in self.effective_rules:
             for leaf in rule.leaves():

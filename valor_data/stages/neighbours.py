@@ -45,11 +45,12 @@ def compare(workspace: Workspace) -> Found:
             _group(tables, recipe.profile)
             tables.append([Compared(what="neighbours", digest=digest, made_by=_BY)])
     theirs = [_Theirs(workspace, benchmark) for benchmark in recipe.benchmarks]
-    content = [tables.prints_digest(recipe.profile), tables.count("clips"), [t.digest for t in theirs]]
-    digest = f"{recipe.benchmarks_digest}-{layout.digest([_BY, recipe.profile, *content])}"
-    if theirs and not _is_done(tables, "leaks", digest):
-        _guard(tables, recipe.profile, theirs)
-        tables.append([Compared(what="leaks", digest=digest, made_by=_BY)])
+    if theirs:
+        content = [tables.prints_digest(recipe.profile), tables.count("clips"), [t.digest for t in theirs]]
+        digest = f"{recipe.benchmarks_digest}-{layout.digest([_BY, recipe.profile, *content])}"
+        if not _is_done(tables, "leaks", digest):
+            _guard(tables, recipe.profile, theirs)
+            tables.append([Compared(what="leaks", digest=digest, made_by=_BY)])
     doubles = (row for row in tables.rows(Neighbour, kind="both") if row.representative != row.clip_id)
     names = {benchmark.name for benchmark in recipe.benchmarks}
     leaked = {row.clip_id for row in tables.rows(Leak) if row.benchmark in names and row.how != "none"}

@@ -12,6 +12,7 @@ from typing import Any
 import pyarrow as pa
 
 from valor_data.errors import UserError
+from valor_data.recipe import Recipe
 from valor_data.records import Clip, Quarantine
 from valor_data.scorers.hashes import HashList
 from valor_data.scorers.pdq import LEAST_QUALITY, Pdq
@@ -23,7 +24,8 @@ _GONE = "no longer beyond a limit or on a list"
 
 def quarantine(workspace: Workspace) -> int:
     """Put away what the recipe's lists and limits name, and let go what they put away and name no longer; the
-    number of clips that are put away. A recipe that does not ask for a cause lets nothing go that has it.
+    number of clips that are put away. A recipe that does not ask for a cause lets nothing go that has it, and
+    nothing goes whose current bytes were not looked at.
 
     Raises UserError that names the file and line of a hash list that is none.
     """
@@ -32,7 +34,13 @@ def quarantine(workspace: Workspace) -> int:
     safety = workspace.recipe.safety
     asked = {"nsfw": safety.nsfw_max is not None, "text": safety.text_max is not None}
     asked["hash_list"] = bool(safety.hash_lists)
-    found = dict(_found(workspace)) if safety.asks else {}
+    found: dict[tuple[str, Any], str] = {}
+    looked_at: set[object] = set()
+    if safety.asks:
+        numbers = tables.safety(workspace.recipe.profile)
+        found = dict(_found(workspace.recipe, numbers))
+        # Bytes that nobody has looked at yet are no proof that a clip is harmless.
+        looked_at = set(numbers.filter(numbers["looked_at"])["clip_id"].to_pylist())
     rows = [
         Quarantine(clip_id=clip, cause=cause, detail=detail, made_by=_MACHINE)
         for (clip, cause), detail in found.items()
@@ -41,7 +49,8 @@ def quarantine(workspace: Workspace) -> int:
     rows += [
         row.model_copy(update={"lifted": True, "detail": _GONE})
         for key, row in standing.items()
-        if asked.get(row.cause) and row.made_by == _MACHINE and not row.lifted and key not in found
+        if asked.get(row.cause) and row.made_by == _MACHINE and not row.lifted
+        if key not in found and row.clip_id in looked_at
     ]
     tables.append(rows)
     return len({row.clip_id for row in tables.rows(Quarantine) if not row.lifted})
@@ -76,9 +85,7 @@ def _is_news(row: Quarantine | None, detail: str) -> bool:
     return row.lifted or (row.made_by == _MACHINE and row.detail != detail)
 
 
-def _found(workspace: Workspace) -> Iterator[tuple[tuple[str, Any], str]]:
-    recipe = workspace.recipe
-    numbers = workspace.tables.safety(recipe.profile)
+def _found(recipe: Recipe, numbers: pa.Table) -> Iterator[tuple[tuple[str, Any], str]]:
     for cause, column, most in (
         ("nsfw", "nsfw_score", recipe.safety.nsfw_max),
         ("text", "text_share", recipe.safety.text_max),

@@ -10,7 +10,7 @@ from valor_data.tables.engine import Connection, Engine
 # A clip whose owner opted out shall stand for nobody.
 _PRINTS = """
 CREATE TEMP TABLE current AS
-SELECT p.clip_id, p.media_sha256, p.made_by, p.sound, p.picture
+SELECT p.clip_id, {columns}
 FROM prints AS p
 JOIN media AS m ON m.clip_id = p.clip_id AND m.sha256 = p.media_sha256
 ANTI JOIN opted_out_clips AS o ON o.clip_id = p.clip_id
@@ -45,7 +45,7 @@ def prints_digest(engine: Engine, profile: str | None) -> str:
     """What names the prints that `prints` would give; it changes when any of them does."""
 
     def work(con: Connection) -> str:
-        con.execute(_PRINTS, {"profile": profile})
+        con.execute(_PRINTS.format(columns="p.media_sha256, p.made_by"), {"profile": profile})
         sql = "SELECT count(*), coalesce(bit_xor(hash(clip_id, media_sha256, made_by)), 0) FROM current"
         ((count, mixed),) = con.execute(sql).fetchall()
         return f"{count}-{mixed:016x}"
@@ -57,7 +57,7 @@ def prints(engine: Engine, profile: str | None) -> pa.Table:
     """`clip_id, sound, picture` of the current bytes of each clip, of one profile or whatever it has."""
 
     def work(con: Connection) -> pa.Table:
-        con.execute(_PRINTS, {"profile": profile})
+        con.execute(_PRINTS.format(columns="p.sound, p.picture"), {"profile": profile})
         sql = "SELECT clip_id, sound, picture FROM current ORDER BY clip_id"
         found: pa.Table = con.sql(sql).to_arrow_table()
         return found

@@ -11,14 +11,16 @@ WITH looked AS (
         max_by(struct_pack(nsfw_score, text_share, pdq_hashes, md5), made_at_us) AS told
     FROM safety_measures_rows GROUP BY ALL
 )
-SELECT m.clip_id, m.sha256, s.told.nsfw_score, s.told.text_share, s.told.pdq_hashes, s.told.md5
+SELECT m.clip_id, m.sha256, s.clip_id IS NOT NULL AS looked_at,
+    s.told.nsfw_score, s.told.text_share, s.told.pdq_hashes, s.told.md5
 FROM media AS m LEFT JOIN looked AS s ON s.clip_id = m.clip_id AND s.media_sha256 = m.sha256
 WHERE m.profile = $profile ORDER BY m.clip_id
 """
 
 
 def safety(engine: Engine, profile: str) -> pa.Table:
-    """By clip_id, for all media of a profile: `sha256, nsfw_score, text_share, pdq_hashes, md5`."""
+    """By clip_id, for all media of a profile: `sha256, looked_at` (whether anybody measured these bytes),
+    `nsfw_score, text_share, pdq_hashes, md5`."""
 
     def work(con: Connection) -> pa.Table:
         found: pa.Table = con.sql(_NUMBERS, params={"profile": profile}).to_arrow_table()
