@@ -203,3 +203,18 @@ def test_what_cannot_be_compared_is_refused() -> None:
             prints.unpack(broken)
     with pytest.raises(ValueError, match="a print of 4 steps cannot be"):
         prints.unpack(shown[:-1])
+
+
+def test_other_pictures_that_move_alike_do_not_match() -> None:
+    """A bright spot on one path, in front of two backgrounds."""
+    rng = np.random.default_rng(0)
+    backgrounds = [np.kron(rng.integers(40, 160, (6, 8)), np.ones((6, 8))) for _ in range(2)]
+    shown = []
+    for background in backgrounds:
+        luma = np.repeat(background[None], 40, axis=0)
+        for step in range(40):
+            column = int(30 + 25 * np.sin(step / 5))
+            luma[step, 12:24, column : column + 8] = 230
+        shown.append(seen(luma.astype(np.uint8)))
+    assert not prints.same_picture(*shown)
+    assert prints.same_picture(shown[0], shown[0])
