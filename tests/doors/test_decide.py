@@ -23,6 +23,7 @@ from valor_data.records import (
     Verdict,
     VideoMeasures,
 )
+from valor_data.scorers import signing
 from valor_data.stages.decide import compare, decide, explain, tune, unmade
 from valor_data.workspace import Workspace
 
@@ -56,6 +57,11 @@ def verdicts(workspace: Workspace) -> dict[str, Verdict]:
 def held(number: int, **changes: Any) -> Quarantine:
     facts = {"clip_id": rows.clip_id(number), "cause": "person", "detail": "x", "made_by": "person"}
     return Quarantine.model_validate(facts | changes)
+
+
+def tagged(number: int, name: str, score: float, **changes: Any) -> TagMeasures:
+    facts = {"clip_id": rows.clip_id(number), "media_sha256": rows.media(number).sha256}
+    return TagMeasures.model_validate({**facts, "tags": (name,), "tag_scores": (score,), **changes})
 
 
 def test_an_empty_workspace_gives_no_verdict(tmp_path: Path) -> None:
@@ -254,3 +260,44 @@ def test_what_the_rules_ask_and_nobody_made_is_told(tmp_path: Path) -> None:
         assert unmade(workspace) == []
     with opened(tmp_path, made()) as workspace:
         assert unmade(workspace) == []
+
+
+def test_words_that_no_clip_has_are_told_with_the_nearest(tmp_path: Path) -> None:
+    loud = {"metric": "tag.Druum", "min": 0.5, "reason": "no_drum"}
+    asked = made(
+        rules=[{**QUIET, "except_labels": ["Dogg", "music"]}, loud, {**loud, "metric": "tag.drum"}],
+        measure={"also": ["tags"], "tagger": "nowhere.tflite"},
+    )
+    with opened(tmp_path, asked) as workspace:
+        workspace.tables.append([tagged(0, "Drum", 0.9, made_by="tags-one@1")])
+        alarms = [line for line in decide(workspace).alarms if "did you mean" in line]
+    assert alarms == [
+        "rule 'inaudible' spares 'Dogg': no clip has that label; did you mean 'Dog'?",
+        "rule on 'tag.Druum': the tagger heard that class in no clip; did you mean 'Drum'?",
+    ]
+
+
+def test_tags_of_the_recipes_own_tagger_count_whoever_came_last(tmp_path: Path, real_data: Path) -> None:
+    """Going back to a tagger finds its rows still there: nothing is measured again."""
+    model = str(real_data / "models" / "yamnet.tflite")
+    measure = {"also": ["tags"], "tagger": model}
+    asked = made(rules=[{"metric": "tag.Drum", "min": 0.5, "reason": "no_drum"}], measure=measure)
+    own = signing.of_tags(asked.measure)
+    with opened(tmp_path, asked) as workspace:
+        workspace.tables.append([tagged(0, "Drum", 0.9, made_by=own), tagged(1, "Drum", 0.1, made_by=own)])
+        other = [
+            tagged(0, "Drum", 0.1, made_by="tags-other@1"),
+            tagged(1, "Drum", 0.9, made_by="tags-other@1"),
+        ]
+        workspace.tables.append(other)
+        decide(workspace)
+        said = verdicts(workspace)
+    assert (said[rows.clip_id(0)].kept, said[rows.clip_id(1)].kept) == (True, False)
+
+
+def test_a_comparison_says_that_it_leaves_safety_out(tmp_path: Path) -> None:
+    with opened(tmp_path, made()) as workspace:
+        decide(workspace)
+        assert compare(workspace, made()).notes == ()
+        (note,) = compare(workspace, made(safety={"nsfw_max": 0.5})).notes
+    assert "quarantine" in note

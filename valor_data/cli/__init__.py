@@ -4,7 +4,6 @@ stdout is the result, stderr the log and the progress bar. Exit codes: 0 done; 1
 many clips failed, or a fatal stop; 2 the user's input is wrong; 130 Ctrl-C.
 """
 
-import itertools
 import os
 import sys
 
@@ -65,6 +64,7 @@ def _stop(message: str, code: int) -> None:
     if "--json" in sys.argv:
         from valor_data.records import Report
 
-        words = itertools.takewhile(lambda word: not word.startswith("-"), sys.argv[1:3])
+        groups = {group.name for group in app.registered_groups}
+        words = sys.argv[1:3] if sys.argv[1] in groups else sys.argv[1:2]
         print(Report(command=" ".join(words), ok=False, warnings=(message,)).model_dump_json())
     sys.exit(code)

@@ -61,7 +61,7 @@ def filter(
     loaded, chosen = options.read(recipe, workspace, workers, engine, limit, dry_run, take_over)
     if explain is not None:
         lines = chain.explain(loaded, chosen, explain)
-        print(json.dumps(lines) if as_json else "\n".join(lines))
+        print(json.dumps({"clip": explain, "lines": lines}) if as_json else "\n".join(lines))
     elif tune is not None or diff is not None:
         found = chain.diff(loaded, chosen, load(diff)) if diff else chain.tune(loaded, chosen, tune or "")
         print(json.dumps(found.as_json()) if as_json else "\n".join(found.lines()))

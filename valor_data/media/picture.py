@@ -22,6 +22,10 @@ _APART_S = 0.075
 _COLOUR_EVERY = 4
 """Frames of the grid from one that is looked at in colour to the next."""
 _STILL_EVERY, _MOST_STILLS, _STILL_SIDE = 8, 8, 640
+_LINES_A_ROW = 4
+"""Lines of a frame that one row of the grid is taken from: all of them cost three times as much."""
+_FULL_RANGE = np.clip(np.round((np.arange(256) - 16) * 255 / 219), 0, 255).astype(np.uint8)
+"""Light from 0 to 255 for light from 16 to 235 (ITU-R BT.601 and BT.709)."""
 
 
 Light = NDArray[np.uint8]
@@ -163,8 +167,14 @@ class PictureMeter:
             self.stills.append(self._still(frame))
 
     def _small_light(self, frame: VideoFrame) -> Light:
-        """Light at the grid's size, upright."""
-        light = _plane(self._small(frame, "gray"), 0)
+        """Light at the grid's size in full range, upright."""
+        every = frame.height // (_LINES_A_ROW * (pictures.COLUMNS if self._turns % 2 else pictures.ROWS))
+        if every > 1 and _has_light(frame):
+            lines = _plane(frame, 0)[every // 2 :: every]
+            light = _plane(self._small(VideoFrame.from_numpy_buffer(lines, "gray"), "gray"), 0)
+            light = light if _is_full_range(frame) else _FULL_RANGE[light]
+        else:
+            light = _plane(self._small(frame, "gray"), 0)
         return np.ascontiguousarray(np.rot90(light, self._turns) if self._turns else light)
 
     def _small(self, frame: VideoFrame, pixels: str) -> VideoFrame:
@@ -187,7 +197,7 @@ class PictureMeter:
 
     def _full_size(self, frame: VideoFrame) -> NDArray[np.uint8]:
         """Light around the middle, cut along the codec's grid of 8."""
-        if not frame.format.name.startswith(("yuv4", "yuvj4", "nv12", "gray")) or _bits(frame) != 8:
+        if not _has_light(frame):
             frame = VideoReformatter().reformat(frame, format="gray", threads=1)
         rows, columns = _FULL_SIZE
         top, left = max(0, (frame.height - rows) // 16 * 8), max(0, (frame.width - columns) // 16 * 8)
@@ -214,5 +224,13 @@ def _plane(frame: VideoFrame, number: int) -> NDArray[np.uint8]:
     return flat.reshape(-1, plane.line_size)[: plane.height, : plane.width]
 
 
-def _bits(frame: VideoFrame) -> int:
-    return frame.format.components[0].bits
+def _has_light(frame: VideoFrame) -> bool:
+    """Whether the first plane is light, a byte a pixel."""
+    form = frame.format
+    return form.name.startswith(("yuv4", "yuvj4", "nv12", "gray")) and form.components[0].bits == 8
+
+
+def _is_full_range(frame: VideoFrame) -> bool:
+    """Whether light goes from 0 to 255; where the file does not say, it goes from 16 to 235 beside colour."""
+    name = frame.format.name
+    return name.startswith(("yuvj", "gray")) or frame.color_range == ColorRange.JPEG

@@ -40,6 +40,12 @@ class Safety(Section):
     text_max: Share | None = None
     """Largest share of a frame covered by text that passes; none: not asked for."""
 
+    @model_validator(mode="after")
+    def _a_model_has_a_limit(self) -> Self:
+        if self.nsfw_model is not None and self.nsfw_max is None:
+            raise ValueError("nsfw_model is given and nsfw_max is not: give the largest score that passes")
+        return self
+
     @property
     def asks(self) -> bool:
         """Whether anything is to be looked for."""

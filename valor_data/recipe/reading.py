@@ -1,8 +1,10 @@
 """A recipe from its file, with errors that name file, key and mend."""
 
 import difflib
+import json
 import re
 import tomllib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, get_args
 
@@ -83,13 +85,21 @@ def _absolute(path: str, folder: str) -> str:
 
 def _explain(fault: Any) -> str:
     key = ".".join(str(part) for part in fault["loc"])
+    if fault["type"] == "literal_error":
+        words = [str(word.strip("'")) for word in re.split(", | or ", fault["ctx"]["expected"])]
+        return f"key {key!r}: no such word {fault['input']!r}; {_mend(str(fault['input']), words)}"
+    if fault["type"] == "tuple_type":
+        return f"key {key!r}: give a list, such as [{json.dumps(fault['input'])}]"
     if fault["type"] != "extra_forbidden":
         told = str(fault["msg"]).removeprefix("Value error, ")
         return f"key {key!r}: {told}" if key else told
     known = _known_keys(fault["loc"][:-1])
-    near = difflib.get_close_matches(str(fault["loc"][-1]), known, n=1, cutoff=0.5)
-    mend = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}"
-    return f"unknown key {key!r}; {mend}"
+    return f"unknown key {key!r}; {_mend(str(fault['loc'][-1]), known)}"
+
+
+def _mend(given: str, known: Sequence[str]) -> str:
+    near = difflib.get_close_matches(given, known, n=1, cutoff=0.5)
+    return f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}"
 
 
 def _known_keys(loc: tuple[Any, ...]) -> list[str]:

@@ -14,6 +14,7 @@ import pyarrow as pa
 from valor_data.errors import UserError
 from valor_data.recipe import Recipe
 from valor_data.records import Clip, Quarantine
+from valor_data.scorers import signing
 from valor_data.scorers.hashes import HashList
 from valor_data.scorers.pdq import LEAST_QUALITY, Pdq
 from valor_data.workspace import Workspace
@@ -36,8 +37,8 @@ def quarantine(workspace: Workspace) -> int:
     asked["hash_list"] = bool(safety.hash_lists)
     found: dict[tuple[str, Any], str] = {}
     looked_at: set[object] = set()
-    if safety.asks:
-        numbers = tables.safety(workspace.recipe.profile)
+    if (made_by := signing.of_safety(safety)) is not None:
+        numbers = tables.safety(workspace.recipe.profile, made_by)
         found = dict(_found(workspace.recipe, numbers))
         # Bytes that nobody has looked at yet are no proof that a clip is harmless.
         looked_at = set(numbers.filter(numbers["looked_at"])["clip_id"].to_pylist())

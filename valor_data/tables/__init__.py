@@ -167,11 +167,18 @@ class Tables:
         *,
         labels: bool = False,
         benchmarks: Sequence[str] = (),
+        tagger: str = "",
         clip_id: str | None = None,
     ) -> pa.Table:
         """See `measured.measured`."""
         return measured.measured(
-            self._engine, profile, metrics, labels=labels, benchmarks=benchmarks, clip_id=clip_id
+            self._engine,
+            profile,
+            metrics,
+            labels=labels,
+            benchmarks=benchmarks,
+            tagger=tagger,
+            clip_id=clip_id,
         )
 
     def prints_digest(self, profile: str | None) -> str:
@@ -186,9 +193,13 @@ class Tables:
         """See `likeness.shared_videos`."""
         return likeness.shared_videos(self._engine, benchmark)
 
-    def safety(self, profile: str) -> pa.Table:
+    def safety(self, profile: str, made_by: str) -> pa.Table:
         """See `safety.safety`."""
-        return safety.safety(self._engine, profile)
+        return safety.safety(self._engine, profile, made_by)
+
+    def classes_heard(self) -> list[str]:
+        """See `queries.classes_heard`."""
+        return queries.classes_heard(self._engine)
 
     def save_verdicts(self, verdicts: pa.Table, rules_digest: str, made_by: str) -> int:
         """See `queries.save_verdicts`."""

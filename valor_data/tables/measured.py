@@ -21,7 +21,7 @@ _NEWEST = """\
     SELECT clip_id, sha{newest} FROM (
         SELECT *, hash(media_sha256) AS sha,
             coalesce(try_cast(regexp_extract(made_by, '@([0-9]+)$', 1) AS DOUBLE), 0) * 4e15
-                + made_at_us AS age
+                + made_at_us + if(made_by = {before}, 1e18, 0) AS age
         FROM {table}_rows WHERE {which}
     ) GROUP BY clip_id, sha
 )"""
@@ -63,14 +63,15 @@ def measured(
     *,
     labels: bool = False,
     benchmarks: Sequence[str] = (),
+    tagger: str = "",
     clip_id: str | None = None,
 ) -> pa.Table:
     """`clip_id` and the metrics of each clip whose current bytes were measured, by the newest versions; with
     `labels` its labels too. Null: not defined, or never measured.
 
     A clip is measured once its sound is, for that always comes first. `duplicate` and its like give the name
-    of the group that a clip stands in. `benchmarks`: those that `leak` tells of. `clip_id`: only that
-    clip.
+    of the group that a clip stands in. `benchmarks`: those that `leak` tells of. `tagger`: whose tags
+    count before others'. `clip_id`: only that clip.
     """
     wanted = dict.fromkeys(metrics)
     by_table: dict[str, list[str]] = {"media": [], _SOUND: []}
@@ -78,7 +79,7 @@ def measured(
         by_table.setdefault(metric(name).table, []).append(name)
     if labels or "label_agreement" in wanted:
         by_table["clips"] = []
-    sources = {table: _source(table, names, benchmarks) for table, names in by_table.items()}
+    sources = {table: _source(table, names, benchmarks, tagger) for table, names in by_table.items()}
     which = "true" if clip_id is None else "clip_id = $clip_id"
     told = ", ".join(source.sql.replace("{which}", which) for source in sources.values())
     shown = ["media_now.clip_id", *(column for source in sources.values() for column in source.columns)]
@@ -100,7 +101,7 @@ def measured(
     return engine.run(list(sources), work)
 
 
-def _source(table: str, names: Sequence[str], benchmarks: Sequence[str]) -> _Source:
+def _source(table: str, names: Sequence[str], benchmarks: Sequence[str], tagger: str) -> _Source:
     if table == "clips":
         return _Source(_LABELLED, [], same_bytes=False)
     if table == "neighbours":
@@ -110,15 +111,17 @@ def _source(table: str, names: Sequence[str], benchmarks: Sequence[str]) -> _Sou
         return _leaks(names, benchmarks)
     if table == "tag_measures":
         columns = [f"{_tagged(name)} AS {_name(name)}" for name in names]
-        return _Source(_newest(table, ("tags", "tag_scores")), columns, same_bytes=True)
+        return _Source(_newest(table, ("tags", "tag_scores"), before=tagger), columns, same_bytes=True)
     columns = [f"{table}_now.{name}" for name in names]
     if table == "media":
         return _Source(_MEDIA.replace("{newest}", _latest(names)), columns, same_bytes=False)
     return _Source(_newest(table, names), columns, same_bytes=True)
 
 
-def _newest(table: str, names: Sequence[str]) -> str:
-    return _NEWEST.replace("{table}", table).replace("{newest}", _latest(names))
+def _newest(table: str, names: Sequence[str], before: str = "") -> str:
+    """`before`: whose rows count before all others."""
+    sql = _NEWEST.replace("{table}", table).replace("{newest}", _latest(names))
+    return sql.replace("{before}", _quoted(before))
 
 
 def _latest(names: Sequence[str]) -> str:

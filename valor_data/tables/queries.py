@@ -106,6 +106,12 @@ def existing_objects(engine: Engine) -> set[str]:
     return {str(key) for batch in batches for key in batch["object_key"].to_pylist()}
 
 
+def classes_heard(engine: Engine) -> list[str]:
+    """Every class that a tagger kept of any clip."""
+    batches = engine.stream(["tag_measures"], "SELECT DISTINCT unnest(tags) AS class FROM tag_measures_rows")
+    return [str(name) for batch in batches for name in batch["class"].to_pylist()]
+
+
 def write_catalog(parts: Parts, engine: Engine, key: str) -> int:
     """Write the view `catalog`, one row a clip by clip_id, as the object `key`; its rows."""
     return parts.put_rows(key, engine.stream_by_clip("FROM catalog ORDER BY clip_id"))

@@ -4,11 +4,12 @@ import pyarrow as pa
 
 from valor_data.tables.engine import Connection, Engine
 
-# The newest numbers of the current bytes; a clip that nobody looked at yet has its digest all the same.
+# Of the current bytes the recipe's own numbers, else the newest; a clip that nobody looked at yet has its
+# digest all the same.
 _NUMBERS = """
 WITH looked AS (
     SELECT clip_id, media_sha256,
-        max_by(struct_pack(nsfw_score, text_share, pdq_hashes, md5), made_at_us) AS told
+        max_by(struct_pack(nsfw_score, text_share, pdq_hashes, md5), (made_by = $made_by, made_at_us)) AS told
     FROM safety_measures_rows GROUP BY ALL
 )
 SELECT m.clip_id, m.sha256, s.clip_id IS NOT NULL AS looked_at,
@@ -18,12 +19,12 @@ WHERE m.profile = $profile ORDER BY m.clip_id
 """
 
 
-def safety(engine: Engine, profile: str) -> pa.Table:
+def safety(engine: Engine, profile: str, made_by: str) -> pa.Table:
     """By clip_id, for all media of a profile: `sha256, looked_at` (whether anybody measured these bytes),
-    `nsfw_score, text_share, pdq_hashes, md5`."""
+    `nsfw_score, text_share, pdq_hashes, md5`. `made_by`: whose numbers count before others'."""
 
     def work(con: Connection) -> pa.Table:
-        found: pa.Table = con.sql(_NUMBERS, params={"profile": profile}).to_arrow_table()
+        found: pa.Table = con.sql(_NUMBERS, params={"profile": profile, "made_by": made_by}).to_arrow_table()
         return found
 
     return engine.run(["media", "safety_measures"], work)

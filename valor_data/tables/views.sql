@@ -1,8 +1,9 @@
 -- Views over the tables' views and over those of `newest.sql`.
 
--- Clips that nobody shall be shown.
+-- Clips that nobody shall be shown, and why.
 CREATE VIEW quarantined_clips AS
-SELECT DISTINCT clip_id FROM quarantine WHERE NOT lifted;
+SELECT clip_id, string_agg(cause, ', ' ORDER BY cause) AS causes
+FROM quarantine WHERE NOT lifted GROUP BY clip_id;
 
 -- Captions that a release may hold: imported ones, and our annotators' once enough checkers have
 -- seen them and few enough said no (a fix is a yes). Never a model's, never a deleted one.
@@ -88,7 +89,7 @@ SELECT
     s.split,
     t.caption, coalesce(t.captions, 0) AS captions,
     v.kept, v.reason AS verdict_reason, v.detail AS verdict_detail,
-    q.clip_id IS NOT NULL AS quarantined,
+    q.clip_id IS NOT NULL AS quarantined, q.causes AS quarantined_for,
     f.status AS fetch_status, f.reason AS fetch_reason, f.message AS fetch_message,
     m.* EXCLUDE (clip_id, made_by, made_at_us),
     a.* EXCLUDE (clip_id, made_by, made_at_us, media_sha256, duration_ms, channels, sample_rate),
@@ -97,6 +98,7 @@ SELECT
     b.* EXCLUDE (clip_id, made_by, made_at_us, media_sha256),
     h.* EXCLUDE (clip_id, made_by, made_at_us, media_sha256),
     g.* EXCLUDE (clip_id, made_by, made_at_us, media_sha256),
+    e.nsfw_score, e.text_share,
     n.representative AS duplicate_of,
     d.title, d.channel_id, d.upload_date, d.licence AS platform_licence, d.duration_ms AS video_duration_ms
 FROM clips AS c
@@ -107,6 +109,7 @@ LEFT JOIN current_video AS p USING (clip_id)
 LEFT JOIN current_av AS b USING (clip_id)
 LEFT JOIN current_speech AS h USING (clip_id)
 LEFT JOIN current_tag AS g USING (clip_id)
+LEFT JOIN current_safety AS e USING (clip_id)
 LEFT JOIN neighbours AS n ON n.clip_id = c.clip_id AND n.kind = 'both' AND n.representative <> c.clip_id
 LEFT JOIN quarantined_clips AS q ON q.clip_id = c.clip_id
 LEFT JOIN newest_verdicts AS v USING (clip_id)

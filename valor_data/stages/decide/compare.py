@@ -12,6 +12,9 @@ from valor_data.stages.decide.known import Known, know
 from valor_data.workspace import Workspace
 
 _SHOWN = 20
+_OTHER_SAFETY = (
+    "[safety] differs: both sides have this workspace's quarantine, which 'valor-data filter' fills anew"
+)
 
 
 class Moved(NamedTuple):
@@ -33,6 +36,8 @@ class Comparison(NamedTuple):
     """Kept by the first and rejected by the other, whose reasons these are; by clip_id."""
     regained: list[Moved]
     """Rejected by the first, for these reasons, and kept by the other."""
+    notes: tuple[str, ...] = ()
+    """What the comparison does not tell."""
 
     def as_json(self) -> dict[str, Any]:
         """All of it."""
@@ -42,6 +47,7 @@ class Comparison(NamedTuple):
             "other_kept": self.other_kept,
             "dropped": [clip._asdict() for clip in self.dropped],
             "regained": [clip._asdict() for clip in self.regained],
+            "notes": list(self.notes),
         }
 
     def lines(self) -> list[str]:
@@ -50,6 +56,7 @@ class Comparison(NamedTuple):
             f"{self.measured:,} measured clips: {self.kept:,} kept here, {self.other_kept:,} there",
             *_side("kept here, rejected there", self.dropped),
             *_side("rejected here, kept there", self.regained),
+            *self.notes,
         ]
 
 
@@ -73,6 +80,7 @@ def compare(workspace: Workspace, other: Recipe) -> Comparison:
         int(theirs.kept.sum()),
         _moved(known, ours, theirs),
         _moved(known, theirs, ours),
+        () if workspace.recipe.safety == other.safety else (_OTHER_SAFETY,),
     )
 
 

@@ -1,15 +1,16 @@
 """Rights, quarantine, rules and balance over all measured clips, in one vectorised pass."""
 
-from collections.abc import Iterable
+import difflib
+from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
 
 from valor_data import rules
-from valor_data.recipe import GROUPS, Recipe, Rule
+from valor_data.recipe import GROUPS, TAG, Recipe, Rule
 from valor_data.records import Quarantine
-from valor_data.stages.decide.known import Known, know
+from valor_data.stages.decide.known import Known, know, metrics_of
 from valor_data.workspace import Workspace
 
 QUARANTINED = "quarantined"
@@ -24,8 +25,8 @@ class Decision(NamedTuple):
     reasons: dict[str, int]
     """Reason -> clips rejected for it."""
     alarms: list[str]
-    """One line for each rule that drops a larger share than the recipe allows, and for what a cap on
-    labels cannot reach."""
+    """One line for each rule that drops a larger share than the recipe allows, for each word in a rule that
+    no clip has, and for what a cap on labels cannot reach."""
     changed: int
     """Verdicts that differ from the standing ones."""
 
@@ -60,9 +61,29 @@ def decide(workspace: Workspace) -> Decision:
         for rule, count in verdicts.dropped.items()
         if count > limit * measured
     ]
+    alarms += _unheard_of(workspace, known)
     if unlabelled:
         alarms.append(f"balance: {unlabelled} kept clips have no label, so that no cap reaches them")
     return Decision(measured, int(verdicts.kept.sum()), verdicts.counts(), alarms, changed)
+
+
+def _unheard_of(workspace: Workspace, known: Known) -> Iterator[str]:
+    """A line for each label or class in the rules that no clip has: it may be misspelt."""
+    labels = {name.casefold(): name for name in known.labels.names}
+    for rule in workspace.recipe.effective_rules:
+        for label in rule.except_labels or ():
+            if label.casefold() not in labels:
+                yield f"rule {rule.reason!r} spares {label!r}: no clip has that label{_near(label, labels)}"
+    for name in metrics_of(workspace.recipe):
+        if name.startswith(TAG) and not (known.columns[name].values > 0).any():
+            classes = {word.casefold(): word for word in workspace.tables.classes_heard()}
+            near = _near(name.removeprefix(TAG), classes)
+            yield f"rule on {name!r}: the tagger heard that class in no clip{near}"
+
+
+def _near(word: str, known: Mapping[str, str]) -> str:
+    near = difflib.get_close_matches(word.casefold(), known, n=1)
+    return f"; did you mean {known[near[0]]!r}?" if near else ""
 
 
 def judge(workspace: Workspace, recipe: Recipe, known: Known) -> Judged:

@@ -7,8 +7,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from valor_data.errors import UserError
 from valor_data.recipe import GROUPS, Recipe
 from valor_data.rules import NO_LABELS, YES_NO, Bools, Column, Labels, Places, beside_another
+from valor_data.scorers import signing
 from valor_data.workspace import Workspace
 
 _LABELS = "labels"
@@ -63,6 +65,7 @@ def know(
         workspace.recipe.profile,
         list(metrics),
         labels=labels,
+        tagger=_tagger(workspace.recipe),
         benchmarks=sorted({benchmark.name for recipe in recipes for benchmark in recipe.benchmarks}),
         clip_id=clip_id,
     )
@@ -75,6 +78,14 @@ def know(
     )
     columns.update(known.elected(np.ones(len(known.clips), dtype=np.bool_)))
     return known
+
+
+def _tagger(recipe: Recipe) -> str:
+    """Whose tags the recipe means; empty where its model is not at hand, so that the newest count."""
+    try:
+        return signing.of_tags(recipe.measure) or ""
+    except UserError:
+        return ""
 
 
 def _column(values: "pa.ChunkedArray[Any]") -> Column:

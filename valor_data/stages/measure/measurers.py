@@ -18,7 +18,7 @@ from valor_data.records import (
     TagMeasures,
     VideoMeasures,
 )
-from valor_data.scorers import tags
+from valor_data.scorers import signing
 from valor_data.stages.measure import models, numbers
 
 AUDIO, VIDEO, AV, PRINTS, SPEECH = "audio@2", "video@1", "av@1", "prints@1", "speech@1"
@@ -52,15 +52,11 @@ def measurers(recipe: Recipe) -> tuple[Measurer, ...]:
         found.append(Measurer(PRINTS, Prints, both, lambda: numbers.fingerprints))
     if "speech" in asked:
         found.append(Measurer(SPEECH, SpeechMeasures, Wanted(voice=True), models.open_speech))
-    if recipe.measure.tagger is not None:
-        tagger, top = recipe.measure.tagger, recipe.measure.top
-        made_by = f"tags-{tags.identity(tagger)}-top{top}@1"
+    if (tagger := signing.of_tags(recipe.measure)) is not None:
         found.append(
-            Measurer(made_by, TagMeasures, Wanted(voice=True), lambda: models.open_tags(tagger, top))
+            Measurer(tagger, TagMeasures, Wanted(voice=True), lambda: models.open_tags(recipe.measure))
         )
-    if recipe.safety.asks:
-        safety = recipe.safety
-        made_by = f"safety-{models.safety_identity(safety)}@1"
-        wanted = Wanted(stills=True, md5=bool(safety.hash_lists))
-        found.append(Measurer(made_by, SafetyMeasures, wanted, lambda: models.open_safety(safety)))
+    if (guard := signing.of_safety(recipe.safety)) is not None:
+        wanted = Wanted(stills=True, md5=bool(recipe.safety.hash_lists))
+        found.append(Measurer(guard, SafetyMeasures, wanted, lambda: models.open_safety(recipe.safety)))
     return tuple(found)

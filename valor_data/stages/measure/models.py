@@ -3,9 +3,8 @@
 from collections.abc import Callable
 from typing import Any
 
-from valor_data import layout
 from valor_data.media.observe import Observation
-from valor_data.recipe import Safety
+from valor_data.recipe import Measure, Safety
 from valor_data.scorers import pdq, tags, unsafe
 from valor_data.scorers.speech import SpeechFinder
 from valor_data.scorers.wording import WordingFinder
@@ -29,26 +28,20 @@ def open_speech() -> Fields:
     return fields
 
 
-def open_tags(model: str, most: int) -> Fields:
+def open_tags(measure: Measure) -> Fields:
     """Fields of `TagMeasures`."""
-    tagger = tags.open_tagger(model)
+    tagger = tags.open_tagger(measure.tagger or "")
 
     def fields(seen: Observation) -> dict[str, Any]:
         if seen.voice_T is None:
             return {}
-        found = tags.top(tagger.scores(seen.voice_T), most)
+        found = tags.top(tagger.scores(seen.voice_T), measure.top)
         return {
             "tags": tuple(name for name, _ in found),
             "tag_scores": tuple(round(score, 5) for _, score in found),
         }
 
     return fields
-
-
-def safety_identity(safety: Safety) -> str:
-    """What shapes the numbers, in 8 hex digits."""
-    asked = [safety.nsfw_max is not None, safety.text_max is not None, bool(safety.hash_lists)]
-    return layout.digest([*asked, safety.nsfw_model and unsafe.identity(safety.nsfw_model)])[:8]
 
 
 def open_safety(safety: Safety) -> Fields:
