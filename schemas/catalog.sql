@@ -146,16 +146,37 @@ CREATE VIEW verdicts_rows AS SELECT * REPLACE (coalesce(reason, '') AS reason, c
 CREATE VIEW verdicts AS FROM verdicts_rows
 QUALIFY row_number() OVER (PARTITION BY clip_id, rules_digest ORDER BY made_at_us DESC) = 1;
 
-CREATE VIEW IF NOT EXISTS captions_parts AS SELECT NULL::VARCHAR AS caption_id, NULL::VARCHAR AS clip_id, NULL::VARCHAR AS text, NULL::VARCHAR AS author, NULL::VARCHAR AS origin, NULL::VARCHAR AS language, NULL::VARCHAR AS modalities_seen, NULL::VARCHAR AS external_id, NULL::BIGINT AS revision, NULL::BOOLEAN AS deleted, NULL::VARCHAR AS made_by, NULL::BIGINT AS made_at_us WHERE false;
+CREATE VIEW IF NOT EXISTS captions_parts AS SELECT NULL::VARCHAR AS caption_id, NULL::VARCHAR AS clip_id, NULL::VARCHAR AS text, NULL::VARCHAR AS author, NULL::VARCHAR AS origin, NULL::VARCHAR AS language, NULL::VARCHAR AS modalities_seen, NULL::VARCHAR AS external_id, NULL::BIGINT AS lead_ms, NULL::BIGINT AS revision, NULL::BOOLEAN AS deleted, NULL::VARCHAR AS made_by, NULL::BIGINT AS made_at_us WHERE false;
 CREATE VIEW captions_rows AS SELECT * REPLACE (coalesce(language, 'en') AS language, coalesce(modalities_seen, 'av') AS modalities_seen, coalesce(external_id, '') AS external_id, coalesce(revision, 1) AS revision, coalesce(deleted, false) AS deleted) FROM (
-    SELECT NULL::VARCHAR AS caption_id, NULL::VARCHAR AS clip_id, NULL::VARCHAR AS text, NULL::VARCHAR AS author, NULL::VARCHAR AS origin, NULL::VARCHAR AS language, NULL::VARCHAR AS modalities_seen, NULL::VARCHAR AS external_id, NULL::BIGINT AS revision, NULL::BOOLEAN AS deleted, NULL::VARCHAR AS made_by, NULL::BIGINT AS made_at_us WHERE false
+    SELECT NULL::VARCHAR AS caption_id, NULL::VARCHAR AS clip_id, NULL::VARCHAR AS text, NULL::VARCHAR AS author, NULL::VARCHAR AS origin, NULL::VARCHAR AS language, NULL::VARCHAR AS modalities_seen, NULL::VARCHAR AS external_id, NULL::BIGINT AS lead_ms, NULL::BIGINT AS revision, NULL::BOOLEAN AS deleted, NULL::VARCHAR AS made_by, NULL::BIGINT AS made_at_us WHERE false
     UNION ALL BY NAME FROM captions_parts);
 CREATE VIEW captions AS FROM captions_rows
 QUALIFY row_number() OVER (PARTITION BY caption_id ORDER BY made_at_us DESC) = 1;
 
-CREATE VIEW IF NOT EXISTS reviews_parts AS SELECT NULL::VARCHAR AS caption_id, NULL::VARCHAR AS reviewer, NULL::VARCHAR AS decision, NULL::VARCHAR[] AS reasons, NULL::VARCHAR AS made_by, NULL::BIGINT AS made_at_us WHERE false;
-CREATE VIEW reviews_rows AS SELECT * REPLACE (coalesce(reasons, []) AS reasons) FROM (
-    SELECT NULL::VARCHAR AS caption_id, NULL::VARCHAR AS reviewer, NULL::VARCHAR AS decision, NULL::VARCHAR[] AS reasons, NULL::VARCHAR AS made_by, NULL::BIGINT AS made_at_us WHERE false
+CREATE VIEW IF NOT EXISTS caption_faults_parts AS SELECT NULL::VARCHAR AS caption_id, NULL::BIGINT AS revision, NULL::VARCHAR[] AS faults, NULL::BOOLEAN AS sends_back, NULL::VARCHAR AS made_by, NULL::BIGINT AS made_at_us WHERE false;
+CREATE VIEW caption_faults_rows AS SELECT * REPLACE (coalesce(faults, []) AS faults, coalesce(sends_back, false) AS sends_back) FROM (
+    SELECT NULL::VARCHAR AS caption_id, NULL::BIGINT AS revision, NULL::VARCHAR[] AS faults, NULL::BOOLEAN AS sends_back, NULL::VARCHAR AS made_by, NULL::BIGINT AS made_at_us WHERE false
+    UNION ALL BY NAME FROM caption_faults_parts);
+CREATE VIEW caption_faults AS FROM caption_faults_rows
+QUALIFY row_number() OVER (PARTITION BY caption_id ORDER BY made_at_us DESC) = 1;
+
+CREATE VIEW IF NOT EXISTS label_tasks_parts AS SELECT NULL::VARCHAR AS task_id, NULL::VARCHAR AS clip_id, NULL::VARCHAR AS stage, NULL::VARCHAR AS mode, NULL::BIGINT AS slot, NULL::BIGINT AS turn, NULL::VARCHAR AS kind, NULL::VARCHAR AS expected, NULL::VARCHAR AS caption_id, NULL::BIGINT AS revision, NULL::VARCHAR AS not_for, NULL::VARCHAR[] AS hints, NULL::BOOLEAN AS withdrawn, NULL::VARCHAR AS made_by, NULL::BIGINT AS made_at_us WHERE false;
+CREATE VIEW label_tasks_rows AS SELECT * REPLACE (coalesce(mode, 'av') AS mode, coalesce(slot, 0) AS slot, coalesce(turn, 1) AS turn, coalesce(kind, 'work') AS kind, coalesce(expected, '') AS expected, coalesce(caption_id, '') AS caption_id, coalesce(revision, 0) AS revision, coalesce(not_for, '') AS not_for, coalesce(hints, []) AS hints, coalesce(withdrawn, false) AS withdrawn) FROM (
+    SELECT NULL::VARCHAR AS task_id, NULL::VARCHAR AS clip_id, NULL::VARCHAR AS stage, NULL::VARCHAR AS mode, NULL::BIGINT AS slot, NULL::BIGINT AS turn, NULL::VARCHAR AS kind, NULL::VARCHAR AS expected, NULL::VARCHAR AS caption_id, NULL::BIGINT AS revision, NULL::VARCHAR AS not_for, NULL::VARCHAR[] AS hints, NULL::BOOLEAN AS withdrawn, NULL::VARCHAR AS made_by, NULL::BIGINT AS made_at_us WHERE false
+    UNION ALL BY NAME FROM label_tasks_parts);
+CREATE VIEW label_tasks AS FROM label_tasks_rows
+QUALIFY row_number() OVER (PARTITION BY task_id ORDER BY made_at_us DESC) = 1;
+
+CREATE VIEW IF NOT EXISTS answers_parts AS SELECT NULL::VARCHAR AS answer_id, NULL::VARCHAR AS task_id, NULL::VARCHAR AS clip_id, NULL::VARCHAR AS annotator, NULL::VARCHAR AS text, NULL::VARCHAR[] AS flags, NULL::VARCHAR AS verdict, NULL::VARCHAR[] AS reasons, NULL::VARCHAR[] AS odd, NULL::BIGINT[] AS event_spans_ms, NULL::VARCHAR[] AS event_senses, NULL::BOOLEAN AS skipped, NULL::BIGINT AS lead_ms, NULL::BIGINT AS answered_at_us, NULL::BIGINT AS revision, NULL::BOOLEAN AS deleted, NULL::VARCHAR AS made_by, NULL::BIGINT AS made_at_us WHERE false;
+CREATE VIEW answers_rows AS SELECT * REPLACE (coalesce(text, '') AS text, coalesce(flags, []) AS flags, coalesce(verdict, '') AS verdict, coalesce(reasons, []) AS reasons, coalesce(odd, []) AS odd, coalesce(event_spans_ms, []) AS event_spans_ms, coalesce(event_senses, []) AS event_senses, coalesce(skipped, false) AS skipped, coalesce(lead_ms, 0) AS lead_ms, coalesce(answered_at_us, 0) AS answered_at_us, coalesce(revision, 1) AS revision, coalesce(deleted, false) AS deleted) FROM (
+    SELECT NULL::VARCHAR AS answer_id, NULL::VARCHAR AS task_id, NULL::VARCHAR AS clip_id, NULL::VARCHAR AS annotator, NULL::VARCHAR AS text, NULL::VARCHAR[] AS flags, NULL::VARCHAR AS verdict, NULL::VARCHAR[] AS reasons, NULL::VARCHAR[] AS odd, NULL::BIGINT[] AS event_spans_ms, NULL::VARCHAR[] AS event_senses, NULL::BOOLEAN AS skipped, NULL::BIGINT AS lead_ms, NULL::BIGINT AS answered_at_us, NULL::BIGINT AS revision, NULL::BOOLEAN AS deleted, NULL::VARCHAR AS made_by, NULL::BIGINT AS made_at_us WHERE false
+    UNION ALL BY NAME FROM answers_parts);
+CREATE VIEW answers AS FROM answers_rows
+QUALIFY row_number() OVER (PARTITION BY answer_id ORDER BY made_at_us DESC) = 1;
+
+CREATE VIEW IF NOT EXISTS reviews_parts AS SELECT NULL::VARCHAR AS caption_id, NULL::VARCHAR AS reviewer, NULL::VARCHAR AS decision, NULL::VARCHAR[] AS reasons, NULL::BIGINT AS revision, NULL::VARCHAR AS text, NULL::BOOLEAN AS deleted, NULL::VARCHAR AS made_by, NULL::BIGINT AS made_at_us WHERE false;
+CREATE VIEW reviews_rows AS SELECT * REPLACE (coalesce(reasons, []) AS reasons, coalesce(revision, 1) AS revision, coalesce(text, '') AS text, coalesce(deleted, false) AS deleted) FROM (
+    SELECT NULL::VARCHAR AS caption_id, NULL::VARCHAR AS reviewer, NULL::VARCHAR AS decision, NULL::VARCHAR[] AS reasons, NULL::BIGINT AS revision, NULL::VARCHAR AS text, NULL::BOOLEAN AS deleted, NULL::VARCHAR AS made_by, NULL::BIGINT AS made_at_us WHERE false
     UNION ALL BY NAME FROM reviews_parts);
 CREATE VIEW reviews AS FROM reviews_rows
 QUALIFY row_number() OVER (PARTITION BY caption_id, reviewer ORDER BY made_at_us DESC) = 1;
@@ -248,19 +269,23 @@ QUALIFY row_number() OVER (
 
 -- Views over the tables' views and over those of `newest.sql`.
 
--- Clips that nobody shall be shown.
+-- Clips that nobody shall be shown, and why.
 CREATE VIEW quarantined_clips AS
-SELECT DISTINCT clip_id FROM quarantine WHERE NOT lifted;
+SELECT clip_id, string_agg(cause, ', ' ORDER BY cause) AS causes
+FROM quarantine WHERE NOT lifted GROUP BY clip_id;
 
 -- Captions that a release may hold: imported ones, and our annotators' once enough checkers have
--- seen them and few enough said no (a fix is a yes). Never a model's, never a deleted one.
+-- seen them as they stand and few enough said no (a fix is a yes, and its text counts). Never a model's, never
+-- a deleted one, never one whose text goes back to an annotator.
 CREATE MACRO captions_accepted(checkers, max_rejects) AS TABLE
-SELECT c.*
+SELECT c.* REPLACE (coalesce(r.fixed, c.text) AS text)
 FROM captions AS c
 LEFT JOIN (
-    SELECT caption_id, count(*) AS reviews, count(*) FILTER (WHERE decision = 'reject') AS rejects
-    FROM reviews GROUP BY caption_id
-) AS r USING (caption_id)
+    SELECT caption_id, revision, count(*) AS reviews, count(*) FILTER (decision = 'reject') AS rejects,
+        max_by(text, made_at_us) FILTER (decision = 'fix' AND text <> '') AS fixed
+    FROM reviews WHERE NOT deleted GROUP BY caption_id, revision
+) AS r USING (caption_id, revision)
+ANTI JOIN (FROM caption_faults WHERE sends_back) AS f USING (caption_id, revision)
 WHERE NOT c.deleted
   AND (c.origin = 'imported'
        OR (c.origin = 'human' AND coalesce(r.reviews, 0) >= checkers AND coalesce(r.rejects, 0) <= max_rejects));
@@ -336,7 +361,7 @@ SELECT
     s.split,
     t.caption, coalesce(t.captions, 0) AS captions,
     v.kept, v.reason AS verdict_reason, v.detail AS verdict_detail,
-    q.clip_id IS NOT NULL AS quarantined,
+    q.clip_id IS NOT NULL AS quarantined, q.causes AS quarantined_for,
     f.status AS fetch_status, f.reason AS fetch_reason, f.message AS fetch_message,
     m.* EXCLUDE (clip_id, made_by, made_at_us),
     a.* EXCLUDE (clip_id, made_by, made_at_us, media_sha256, duration_ms, channels, sample_rate),
@@ -345,6 +370,7 @@ SELECT
     b.* EXCLUDE (clip_id, made_by, made_at_us, media_sha256),
     h.* EXCLUDE (clip_id, made_by, made_at_us, media_sha256),
     g.* EXCLUDE (clip_id, made_by, made_at_us, media_sha256),
+    e.nsfw_score, e.text_share,
     n.representative AS duplicate_of,
     d.title, d.channel_id, d.upload_date, d.licence AS platform_licence, d.duration_ms AS video_duration_ms
 FROM clips AS c
@@ -355,6 +381,7 @@ LEFT JOIN current_video AS p USING (clip_id)
 LEFT JOIN current_av AS b USING (clip_id)
 LEFT JOIN current_speech AS h USING (clip_id)
 LEFT JOIN current_tag AS g USING (clip_id)
+LEFT JOIN current_safety AS e USING (clip_id)
 LEFT JOIN neighbours AS n ON n.clip_id = c.clip_id AND n.kind = 'both' AND n.representative <> c.clip_id
 LEFT JOIN quarantined_clips AS q ON q.clip_id = c.clip_id
 LEFT JOIN newest_verdicts AS v USING (clip_id)

@@ -32,6 +32,10 @@ MANIFEST = "manifest.json"
 SHA256SUMS = "SHA256SUMS"
 CATALOG = "catalog.parquet"
 CARD = "README.md"
+PEOPLE = "annotation/people.json"
+"""The only link from a pseudonym to an account; never part of a release."""
+PULLED = "annotation/pulled.json"
+PULLS = "annotation/raw/"
 TEMPORARY = ".tmp-"
 """How the name of a file that is not whole yet begins; a killed writer leaves such files behind."""
 
@@ -160,6 +164,11 @@ def temporary_name() -> str:
 def run_key(run_id: str) -> str:
     """Store key of a run's Report."""
     return f"runs/{run_id}.json"
+
+
+def pull_key(run_id: str, part: int) -> str:
+    """Store key of what one pull got from the server, as it came."""
+    return f"{PULLS}{run_id}-{part:03d}.json"
 
 
 def tune_key(metric: str) -> str:

@@ -152,6 +152,15 @@ class Store:
                 self._fs.get_file(self._inside(key), str(copy))
             yield copy
 
+    def signed(self, key: str, seconds: int) -> str:
+        """An address by which anybody reads the object for a while. Raises UserError where the store signs
+        none."""
+        try:
+            with self._telling(key):
+                return str(self._fs.sign(self._inside(key), expiration=seconds))
+        except NotImplementedError:
+            raise UserError(f"{self.root}: this store signs no addresses") from None
+
     def exists(self, key: str) -> bool:
         """Whether the object is there."""
         with self._telling(key):

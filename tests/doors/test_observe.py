@@ -70,21 +70,36 @@ def test_a_picture_is_measured_on_its_own_clock(tmp_path: Path) -> None:
     assert (numbers_of.picture_errors, numbers_of.picture_complaint) == (0, None)
 
 
+@pytest.mark.parametrize("size", [(48, 64), (480, 640)])
 @pytest.mark.parametrize("light", [0, 64, 128, 255])
 @pytest.mark.parametrize("pixels", ["yuv420p", "yuvj420p", "yuv444p", "yuv420p10le"])
-def test_light_is_read_in_full_range_whatever_the_pixels(tmp_path: Path, light: int, pixels: str) -> None:
+def test_light_is_read_in_full_range_whatever_the_pixels(
+    tmp_path: Path, light: int, pixels: str, size: tuple[int, int]
+) -> None:
     path = tmp_path / "grey.mkv"
     with av.open(str(path), "w") as container:
         stream = container.add_stream("ffv1" if pixels != "yuvj420p" else "mjpeg", rate=FPS)
-        stream.width, stream.height, stream.pix_fmt = 64, 48, pixels
+        (stream.height, stream.width), stream.pix_fmt = size, pixels
         if pixels == "yuvj420p":
             stream.codec_context.color_range = 2
         for _ in range(10):
-            frame = av.VideoFrame.from_ndarray(np.full((48, 64, 3), light, np.uint8), format="rgb24")
+            frame = av.VideoFrame.from_ndarray(np.full((*size, 3), light, np.uint8), format="rgb24")
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
     assert video(path).brightness == pytest.approx(light / 255, abs=0.012)
     assert video(path).saturation == pytest.approx(0, abs=0.02)
+
+
+def test_some_lines_of_a_tall_frame_tell_its_light(tmp_path: Path) -> None:
+    """Of more lines than the grid needs some are passed over: rows of it differ by little from the mean."""
+    rng = np.random.default_rng(3)
+    texture = rng.integers(0, 256, (504, 720, 1)) * 0.3 + np.linspace(20, 160, 504)[:, None, None]
+    frame = np.repeat(texture, 3, axis=2).astype(np.uint8)
+    seen = observe(clip(tmp_path / "tall.mp4", [frame] * 10), Wanted(picture=True)).picture
+    assert seen is not None
+    rows_H = texture.mean(axis=(1, 2)).reshape(36, 14).mean(axis=1)
+    assert np.abs(seen.light_THV[0].mean(axis=1) - rows_H).max() < 5
+    assert seen.light_THV[0].std(axis=1).max() < 12
 
 
 def test_a_still_picture_gives_the_same_frames(tmp_path: Path) -> None:

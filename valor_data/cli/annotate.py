@@ -1,4 +1,4 @@
-"""`annotate import`: captions that exist already."""
+"""`annotate`: the Label Studio loop, and captions that exist already."""
 
 from typing import Annotated
 
@@ -7,12 +7,103 @@ import typer
 from valor_data.cli import options, show
 from valor_data.cli.options import Json, RecipePath, TakeOver, WorkspaceRoot
 
-app = typer.Typer(help="Captions: import those that exist.", no_args_is_help=True)
+app = typer.Typer(help="Captions: by annotators in Label Studio, or imported.", no_args_is_help=True)
 
 
-@app.callback()
-def _group() -> None:
-    pass
+@app.command()
+def serve(
+    recipe: RecipePath,
+    workspace: WorkspaceRoot = None,
+    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="Port; 0: a free one.")] = 8080,
+    database: Annotated[
+        str | None,
+        typer.Option(
+            "--database",
+            envvar="VALOR_DATA_DATABASE",
+            help="postgresql://... in place of SQLite.",
+            show_envvar=True,
+        ),
+    ] = None,
+) -> None:
+    """Start Label Studio on this machine for the workspace's clips; Ctrl-C stops it.
+
+    Example: valor-data annotate serve desc_test.json
+    """  # fmt: skip
+    from valor_data import chain
+
+    loaded, chosen = options.read(recipe, workspace)
+    with chain.serve(loaded, chosen, port=port, database=database) as server:
+        print(f"Label Studio: {server.login.url}")
+        print(f"account:      {server.login.email}, password and token in {server.log.parent / 'login.json'}")
+        print("Ctrl-C stops it; 'valor-data annotate push' brings tasks", flush=True)
+        server.wait()
+
+
+@app.command()
+def push(
+    recipe: RecipePath,
+    workspace: WorkspaceRoot = None,
+    take_over: TakeOver = False,
+    as_json: Json = False,
+) -> None:
+    """Ask for captions: bring the tasks that are missing to Label Studio.
+
+    Example: valor-data annotate push desc_test.json
+    """
+    from valor_data import chain
+
+    show.report(chain.push(*options.read(recipe, workspace, take_over=take_over)), as_json=as_json)
+
+
+@app.command()
+def review(
+    recipe: RecipePath,
+    workspace: WorkspaceRoot = None,
+    take_over: TakeOver = False,
+    as_json: Json = False,
+) -> None:
+    """Ask for checks of the captions that came back, by others than who wrote them.
+
+    Example: valor-data annotate review desc_test.json
+    """
+    from valor_data import chain
+
+    loaded, chosen = options.read(recipe, workspace, take_over=take_over)
+    show.report(chain.push(loaded, chosen, review=True), as_json=as_json)
+
+
+@app.command()
+def pull(
+    recipe: RecipePath,
+    workspace: WorkspaceRoot = None,
+    take_over: TakeOver = False,
+    as_json: Json = False,
+) -> None:
+    """Take over what annotators and checkers have said since the last pull, and check the texts.
+
+    Example: valor-data annotate pull desc_test.json
+    """
+    from valor_data import chain
+
+    show.report(chain.pull(*options.read(recipe, workspace, take_over=take_over)), as_json=as_json)
+
+
+@app.command()
+def forget(
+    recipe: RecipePath,
+    pseudonym: Annotated[str, typer.Argument(help="Such as ann-3f9a2c71; captions stay under it.")],
+    workspace: WorkspaceRoot = None,
+    take_over: TakeOver = False,
+    as_json: Json = False,
+) -> None:
+    """Cut the link from a pseudonym to a person for good.
+
+    Example: valor-data annotate forget desc_test.json ann-3f9a2c71
+    """
+    from valor_data import chain
+
+    loaded, chosen = options.read(recipe, workspace, take_over=take_over)
+    show.report(chain.forget(loaded, chosen, pseudonym), as_json=as_json)
 
 
 @app.command("import")

@@ -17,7 +17,7 @@ _FULL_SIZE = (240, 432)
 """Rows and columns around the middle that are looked at in full size: more would cost more than decoding."""
 _MOST_GRID = 4 * 3600
 """Frames of the grid that are kept: an hour."""
-_APART_S = 0.075
+_APART_S = 0.115
 """Frames closer than this to the last one add little to a mean, and much to the work."""
 _COLOUR_EVERY = 4
 """Frames of the grid from one that is looked at in colour to the next."""

@@ -4,6 +4,8 @@ Unknown keys are refused with the nearest known one. A bare segment list in plac
 the default recipe. What has no place here (workers, engine, limits of one run) is an option.
 """
 
+from valor_data.recipe.annotating import Annotate
+from valor_data.recipe.captions import Captions, FaultKind
 from valor_data.recipe.fetching import (
     FORMS,
     POLITE,
@@ -26,7 +28,8 @@ from valor_data.recipe.rules import Balance, Condition, Filter, Rule
 from valor_data.recipe.whole import Recipe, ReleaseInfo, ReviewRule, Shard, Split
 
 __all__ = [
-    "FORMS", "GROUPS", "LEAK", "METRICS", "POLITE", "TAG", "Access", "Balance", "Benchmark", "Condition",
+    "FORMS", "GROUPS", "LEAK", "METRICS", "POLITE", "TAG", "Access", "Annotate", "Balance", "Benchmark",
+    "Captions", "Condition", "FaultKind",
     "Fetch", "Filter", "Host", "ListSpec", "Measure", "Mirror", "Recipe", "ReleaseInfo", "Retry",
     "ReviewRule", "Rights", "Rule", "Safety", "Section", "Segments", "Shard", "Split", "check_reasons",
     "from_environment", "load", "metric", "parse",

@@ -6,6 +6,8 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, model_validator
 
 from valor_data import layout
+from valor_data.recipe.annotating import Annotate
+from valor_data.recipe.captions import Captions
 from valor_data.recipe.fetching import (
     Access,
     Count,
@@ -32,6 +34,11 @@ class ReviewRule(Section):
     """Reviews that a caption needs."""
     max_rejects: Annotated[int, Field(ge=0)] = 0
     """Rejections it survives."""
+    gold_share: Annotated[float, Field(ge=0, le=0.5)] = 0.0
+    """Share of the captions beside which another clip's caption is put before the checkers, who must reject
+    it: how well do they look?"""
+    audit_share: Share = 0.0
+    """Share of what was accepted that somebody else checks once more: how much is still wrong?"""
 
 
 class Split(Section):
@@ -98,6 +105,8 @@ class Recipe(Section):
     rules: Annotated[tuple[Rule, ...] | None, Field(strict=False)] = None
     """The recipe's own; an empty list beside no preset: every measured clip is kept."""
     balance: Balance = Balance()
+    annotate: Annotate = Annotate()
+    captions: Captions = Captions()
     review: ReviewRule = ReviewRule()
     split: Split = Split()
     shard: Shard = Shard()

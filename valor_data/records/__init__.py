@@ -9,10 +9,12 @@ row       what every record has in common
 clips     lists, clips, videos, media and the ledger
 measures  numbers of a clip, by one measurer each
 words     verdicts, captions, reviews, splits, releases: what rules and people say
+annotating   what annotators are asked, and what they answer
 """
 
 from pydantic import BaseModel, ConfigDict
 
+from valor_data.records.annotating import Answer, CaptionFault, Flag, LabelTask, Mode
 from valor_data.records.clips import (
     BadRow,
     Clip,
@@ -50,11 +52,11 @@ from valor_data.records.words import (
 )
 
 __all__ = [
-    "MEASURES", "TABLES", "AudioMeasures", "AvMeasures", "BadRow", "Caption", "Clip", "ClipId", "Compared",
-    "Leak", "ListMember", "Measures", "Media", "Ms", "Neighbour", "OptOut", "Origin", "Outcome", "Prints",
-    "Quarantine", "Record", "Release", "Report", "Review", "SafetyMeasures", "Segment", "SegmentList",
-    "Sha256", "Share", "SpeechMeasures", "SplitOf", "Status", "TagMeasures", "Verdict", "Video",
-    "VideoMeasures", "Words",
+    "MEASURES", "TABLES", "Answer", "AudioMeasures", "AvMeasures", "BadRow", "Caption", "CaptionFault",
+    "Clip", "ClipId", "Compared", "Flag", "LabelTask", "Leak", "ListMember", "Measures", "Media", "Mode",
+    "Ms", "Neighbour", "OptOut", "Origin", "Outcome", "Prints", "Quarantine", "Record", "Release", "Report",
+    "Review", "SafetyMeasures", "Segment", "SegmentList", "Sha256", "Share", "SpeechMeasures", "SplitOf",
+    "Status", "TagMeasures", "Verdict", "Video", "VideoMeasures", "Words",
 ]  # fmt: skip
 
 
@@ -64,7 +66,7 @@ TABLES: dict[str, type[Record]] = {
         Clip, SegmentList, ListMember, BadRow, OptOut, Video, Media, Outcome, AudioMeasures, VideoMeasures,
         AvMeasures, SpeechMeasures, TagMeasures, SafetyMeasures, Prints, Neighbour, Leak, Compared,
         Quarantine, Verdict,
-        Caption, Review, SplitOf, Release,
+        Caption, CaptionFault, LabelTask, Answer, Review, SplitOf, Release,
     )
 }  # fmt: skip
 """Every record by the name of its table."""

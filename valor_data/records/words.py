@@ -105,13 +105,15 @@ class Caption(Record):
     modalities_seen: Literal["av", "a", "v"] = "av"
     """What the author was shown: audio and picture, sound only, picture only."""
     external_id: str = ""
-    """The author's own id of this caption, where it has one."""
+    """The author's own id of this caption, where it has one; of our annotators', the task."""
+    lead_ms: int | None = None
+    """Time that its author took, as far as it is known."""
     revision: int = 1
     deleted: bool = False
 
 
 class Review(Record):
-    """One checker's word on one caption."""
+    """One checker's word on one revision of a caption, never by who wrote it."""
 
     table = "reviews"
     key = ("caption_id", "reviewer")
@@ -119,8 +121,14 @@ class Review(Record):
 
     caption_id: str
     reviewer: str
+    """Pseudonym."""
     decision: Literal["accept", "fix", "reject"]
     reasons: Words = ()
+    revision: int = 1
+    """The caption's revision that was shown."""
+    text: str = ""
+    """`fix`: the corrected caption, which counts from then on."""
+    deleted: bool = False
 
 
 class SplitOf(Record):

@@ -4,6 +4,7 @@
     tags     which AudioSet classes sound        YAMNet (ai-edge-litert), or a Hugging Face model (torch)
     unsafe   how likely a picture is sexual      open_nsfw's weights or the user's own, onnxruntime
     wording  how much of a picture is writing    RapidOCR's detector, onnxruntime
+    language which language a text is in         py3langid's model, numpy
     pdq      the PDQ hash of a picture           numpy
     hashes   what is on a list of known hashes   numpy
 

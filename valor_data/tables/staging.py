@@ -127,8 +127,8 @@ WITH given AS (
 )
 SELECT
     g.caption_id, g.clip_id, g.text, $author AS author, $origin AS origin, $language AS language,
-    'av' AS modalities_seen, g.external_id, coalesce(s.revision, 0) + 1 AS revision, false AS deleted,
-    $made_by AS made_by
+    'av' AS modalities_seen, g.external_id, NULL::BIGINT AS lead_ms,
+    coalesce(s.revision, 0) + 1 AS revision, false AS deleted, $made_by AS made_by
 FROM given AS g LEFT JOIN standing AS s USING (caption_id)
 WHERE s.caption_id IS NULL
    OR (NOT coalesce(s.deleted, false) AND s.text <> g.text AND s.given_text IS DISTINCT FROM g.text)

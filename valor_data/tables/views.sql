@@ -6,14 +6,17 @@ SELECT clip_id, string_agg(cause, ', ' ORDER BY cause) AS causes
 FROM quarantine WHERE NOT lifted GROUP BY clip_id;
 
 -- Captions that a release may hold: imported ones, and our annotators' once enough checkers have
--- seen them and few enough said no (a fix is a yes). Never a model's, never a deleted one.
+-- seen them as they stand and few enough said no (a fix is a yes, and its text counts). Never a model's, never
+-- a deleted one, never one whose text goes back to an annotator.
 CREATE MACRO captions_accepted(checkers, max_rejects) AS TABLE
-SELECT c.*
+SELECT c.* REPLACE (coalesce(r.fixed, c.text) AS text)
 FROM captions AS c
 LEFT JOIN (
-    SELECT caption_id, count(*) AS reviews, count(*) FILTER (WHERE decision = 'reject') AS rejects
-    FROM reviews GROUP BY caption_id
-) AS r USING (caption_id)
+    SELECT caption_id, revision, count(*) AS reviews, count(*) FILTER (decision = 'reject') AS rejects,
+        max_by(text, made_at_us) FILTER (decision = 'fix' AND text <> '') AS fixed
+    FROM reviews WHERE NOT deleted GROUP BY caption_id, revision
+) AS r USING (caption_id, revision)
+ANTI JOIN (FROM caption_faults WHERE sends_back) AS f USING (caption_id, revision)
 WHERE NOT c.deleted
   AND (c.origin = 'imported'
        OR (c.origin = 'human' AND coalesce(r.reviews, 0) >= checkers AND coalesce(r.rejects, 0) <= max_rejects));

@@ -1,0 +1,135 @@
+"""Captions: those that exist, and those of our annotators."""
+
+import importlib.util
+import os
+from pathlib import Path
+
+from valor_data import layout
+from valor_data.chain.notes import DEFAULTS, Notes, Options, root_of, take_funnel, writing
+from valor_data.errors import UserError
+from valor_data.labelstudio import server
+from valor_data.labelstudio.client import Studio
+from valor_data.recipe import ListSpec, Recipe
+from valor_data.records import Report
+from valor_data.stages import annotate, importing
+from valor_data.stages import decide as deciding
+from valor_data.stages import optout as opting_out
+from valor_data.workspace import Workspace
+
+TOKEN = "LABEL_STUDIO_API_KEY"
+"""Environment variable with a Label Studio token, legacy or personal."""
+
+_MOST_ROWS = 20
+
+
+def import_captions(recipe: Recipe, options: Options = DEFAULTS, *, spec: ListSpec | None = None) -> Report:
+    """Captions of one file, or else of the recipe's own lists, as `Caption` rows."""
+    specs = (spec,) if spec else recipe.segments.lists
+    with writing("annotate import", recipe, options) as (workspace, notes):
+        captions = unknown = bad = 0
+        for one in specs:
+            imported = importing.import_captions(workspace, one)
+            captions += imported.captions
+            unknown += imported.unknown_clips
+            bad += len(imported.bad_rows)
+            notes.warnings += [f"{Path(one.path).name}:{row}" for row in imported.bad_rows[:_MOST_ROWS]]
+            if imported.unknown_clips:
+                notes.warnings.append(
+                    f"{Path(one.path).name}: {imported.unknown_clips} clips are in no list of this "
+                    "workspace; their captions stay out"
+                )
+        notes.counts |= {"new_captions": captions, "unknown_clips": unknown, "bad_rows": bad}
+        take_funnel(workspace, notes, "captioned", "accepted")
+    return notes.report()
+
+
+def serve(
+    recipe: Recipe, options: Options = DEFAULTS, *, port: int = 0, database: str | None = None
+) -> server.Server:
+    """A Label Studio server on this machine for the workspace's clips, started; who calls stops it.
+
+    Raises UserError: the workspace is no folder or has no clip, the port is taken, or a link leads out of it.
+    """
+    root = Path(root_of(recipe, options))
+    if "://" in root_of(recipe, options):
+        raise UserError(
+            f"{root}: clips are served from a folder; give annotate.media = 'signed' and your own server"
+        )
+    return server.start(_home(root), root / layout.OBJECTS, port=port, database=database)
+
+
+def push(recipe: Recipe, options: Options = DEFAULTS, *, review: bool = False) -> Report:
+    """Questions for captions to Label Studio, or with `review` the checks of those that have come back."""
+    with writing("annotate review" if review else "annotate push", recipe, options) as (workspace, notes):
+        opting_out.load(workspace)
+        with _studio(workspace) as studio:
+            done = annotate.push(workspace, studio, review=review, progress=options.progress)
+        notes.counts |= {"tasks": done.wanted, "new": done.new, "withdrawn": done.withdrawn}
+        notes.outputs += done.projects
+        notes.warnings += done.warnings
+    return notes.report()
+
+
+def pull(recipe: Recipe, options: Options = DEFAULTS) -> Report:
+    """Answers from Label Studio to rows: captions and reviews. Their texts are checked, and a clip that
+    anybody called unsafe is taken back from all."""
+    with writing("annotate pull", recipe, options) as (workspace, notes):
+        opting_out.load(workspace)
+        languages = importlib.util.find_spec("py3langid") is not None
+        with _studio(workspace) as studio:
+            got = annotate.pull(workspace, studio)
+            checked = annotate.check(workspace, languages=languages)
+            if got.unsafe:
+                deciding.decide(workspace)
+            withdrawn = annotate.take_back(workspace, studio)
+        notes.counts |= {
+            "answers": got.answers,
+            "new_captions": got.captions,
+            "new_reviews": got.reviews,
+            "sent_back": checked.back,
+            "unsafe": got.unsafe,
+            "withdrawn": withdrawn,
+        }
+        notes.reasons.update(checked.faulty)
+        notes.outputs += got.outputs
+        _tell_odd(got, notes)
+        if not languages:
+            notes.warnings.append("no language was told: run pip install 'valor-data[text]'")
+        take_funnel(workspace, notes, "captioned", "accepted")
+    return notes.report()
+
+
+def forget(recipe: Recipe, options: Options, pseudonym: str) -> Report:
+    """Cut the link from a pseudonym to a person, in the workspace's own file and in what was kept of pulls.
+
+    Raises UserError where nobody has that pseudonym.
+    """
+    with writing("annotate forget", recipe, options) as (workspace, notes):
+        notes.counts["raw_files"] = annotate.forget(workspace, pseudonym)
+    return notes.report()
+
+
+def _tell_odd(got: annotate.Pulled, notes: Notes) -> None:
+    if got.foreign:
+        notes.warnings.append(f"{got.foreign} tasks in our projects were not pushed from here; they stay out")
+    if got.odd:
+        notes.warnings.append(f"{got.odd} answers have an odd form; see 'odd' in the table answers")
+    if got.own:
+        notes.warnings.append(f"{got.own} checks are by who wrote the caption; they do not count")
+
+
+def _home(root: Path) -> Path:
+    return root / "annotation" / "server"
+
+
+def _studio(workspace: Workspace) -> Studio:
+    """The server that the recipe names, or the one that `serve` started for the workspace."""
+    url, token = workspace.recipe.annotate.url, os.environ.get(TOKEN)
+    if url is not None and token:
+        return Studio(url, token)
+    if not workspace.store.is_local:
+        raise UserError(f"give annotate.url in the recipe and a token in {TOKEN}")
+    login = server.read_login(_home(Path(workspace.store.root)))
+    if url is not None and url.rstrip("/") != login.url:
+        raise UserError(f"{url}: no token for this server; give one in {TOKEN}")
+    return Studio(login.url, token or login.token)

@@ -1,0 +1,16 @@
+"""The Label Studio loop: questions out, answers in, until enough people have said yes.
+
+asking     what is to be asked next, from what was asked and answered; pure
+standing   what the tables know of it
+people     who is who: the one file that links a pseudonym to an account
+push       questions to the server
+pull       answers from it
+checking   the text of captions
+"""
+
+from valor_data.stages.annotate.checking import Checked, check
+from valor_data.stages.annotate.people import forget
+from valor_data.stages.annotate.pull import Pulled, pull
+from valor_data.stages.annotate.push import Pushed, push, take_back
+
+__all__ = ["Checked", "Pulled", "Pushed", "check", "forget", "pull", "push", "take_back"]

@@ -1,0 +1,178 @@
+"""What annotators are to be asked next, from what was asked and answered: pure, and the same at every push.
+
+Every question has an id made of all that makes it this question, so a push that is repeated asks nothing
+twice. Who wrote a caption gets no other task of that clip: not its check, nor the same with the sound off,
+nor a second try. So those come once the first answer is there.
+"""
+
+import hashlib
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import Literal, NamedTuple
+
+from valor_data import layout
+from valor_data.recipe import Recipe
+from valor_data.records import Answer, Caption, CaptionFault, LabelTask, Mode, Origin, Review
+
+MOST_TURNS = 3
+"""So many people are asked for a caption that others keep rejecting; then the clip is left alone."""
+ASKED_BY = "asking@1"
+
+
+class Clip(NamedTuple):
+    """A clip that may be shown."""
+
+    clip_id: str
+    labels: tuple[str, ...]
+    captioned: bool
+    """Whether a caption came with a list."""
+
+
+class Known(NamedTuple):
+    """What annotators have said so far."""
+
+    answers: Mapping[str, Sequence[Answer]]
+    """task_id -> the standing answers, the oldest first."""
+    captions: Mapping[str, Caption]
+    """caption_id -> its standing revision; those of our annotators."""
+    faults: Mapping[str, CaptionFault]
+    reviews: Mapping[str, Sequence[Review]]
+    """caption_id -> reviews of whatever revision."""
+
+
+def draws(seed: int, what: str, clip_id: str, share: float) -> bool:
+    """Whether a clip falls into a share: by hash, so that more clips do not move it."""
+    drawn = hashlib.sha256(f"{seed}\0{what}\0{clip_id}".encode()).digest()[:8]
+    return int.from_bytes(drawn, "big") < share * 2**64
+
+
+def caption_tasks(recipe: Recipe, clip: Clip, known: Known) -> Iterator[LabelTask]:
+    """All questions for captions of a clip up to now, those that are answered too."""
+    asked = recipe.annotate
+    if clip.captioned and not asked.captioned_too:
+        return
+    writers: list[str] = []
+    yield from _turns(recipe, clip, known, "av", 0, writers)
+    if not writers:
+        return
+    extra: tuple[tuple[Mode, int, str, float], ...] = (
+        ("av", 1, "overlap", asked.overlap_share),
+        ("muted", 0, "muted", asked.muted_share),
+        ("screen-off", 0, "screen-off", asked.screen_off_share),
+    )
+    for mode, slot, what, share in extra:
+        if draws(asked.seed, what, clip.clip_id, share):
+            yield from _turns(recipe, clip, known, mode, slot, writers)
+
+
+def review_tasks(recipe: Recipe, captions: Sequence[Caption], known: Known) -> Iterator[LabelTask]:
+    """A check of each standing caption that is worth one, gold ones between them, and the audit.
+
+    Gold: the clip of one caption with the text of another clip's, which must be rejected.
+    """
+    worth = [one for one in captions if not _goes_back(one, known)]
+    for place, caption in enumerate(worth):
+        yield _review(caption, "work")
+        if draws(recipe.annotate.seed, "gold", caption.clip_id, recipe.review.gold_share):
+            other = _stranger(worth, place)
+            if other is not None:
+                yield _review(other, "gold", shown_on=caption.clip_id, not_for=caption.author)
+        if draws(recipe.annotate.seed, "audit", caption.clip_id, recipe.review.audit_share) and is_accepted(
+            recipe, caption, known
+        ):
+            yield _review(caption, "audit", seen_by=[r.reviewer for r in _of_revision(caption, known)])
+
+
+def is_accepted(recipe: Recipe, caption: Caption, known: Known) -> bool:
+    """Whether enough checkers have seen this revision and few enough said no."""
+    reviews = _of_revision(caption, known)
+    return len(reviews) >= recipe.review.checkers and not is_rejected(recipe, caption, known)
+
+
+def is_rejected(recipe: Recipe, caption: Caption, known: Known) -> bool:
+    """Whether more checkers said no to this revision than the recipe bears."""
+    rejects = sum(review.decision == "reject" for review in _of_revision(caption, known))
+    return rejects > recipe.review.max_rejects
+
+
+def _turns(
+    recipe: Recipe, clip: Clip, known: Known, mode: Mode, slot: int, writers: list[str]
+) -> Iterator[LabelTask]:
+    """One question, and again to others as long as its answers do not serve; `writers` grows."""
+    for turn in range(1, MOST_TURNS + 1):
+        task = _caption_task(recipe, clip, mode, slot, turn, writers)
+        yield task
+        answers = known.answers.get(task.task_id, ())
+        writers += [one.annotator for one in answers if one.annotator not in writers]
+        if not answers or _serves(recipe, task, answers[0], known):
+            return
+
+
+def _caption_task(
+    recipe: Recipe, clip: Clip, mode: Mode, slot: int, turn: int, writers: Collection[str]
+) -> LabelTask:
+    asked = recipe.annotate
+    task_id = layout.digest(["caption", clip.clip_id, mode, slot, turn])[:24]
+    shown = asked.hints == "on" or (asked.hints == "random" and draws(asked.seed, "hints", task_id, 0.5))
+    return LabelTask(
+        task_id=task_id,
+        clip_id=clip.clip_id,
+        stage="caption",
+        mode=mode,
+        slot=slot,
+        turn=turn,
+        not_for=",".join(writers),
+        hints=clip.labels if shown else (),
+        made_by=ASKED_BY,
+    )
+
+
+def _serves(recipe: Recipe, task: LabelTask, answer: Answer, known: Known) -> bool:
+    """Whether a caption came of it that nobody has said no to."""
+    caption = known.captions.get(caption_id(task, answer))
+    if caption is None or caption.deleted:
+        return False
+    return not _goes_back(caption, known) and not is_rejected(recipe, caption, known)
+
+
+def caption_id(task: LabelTask, answer: Answer) -> str:
+    """The id of the caption that an answer holds."""
+    return layout.caption_id(task.clip_id, Origin.HUMAN, answer.annotator, task.task_id)
+
+
+def _goes_back(caption: Caption, known: Known) -> bool:
+    fault = known.faults.get(caption.caption_id)
+    return fault is not None and fault.sends_back and fault.revision == caption.revision
+
+
+def _of_revision(caption: Caption, known: Known) -> list[Review]:
+    return [one for one in known.reviews.get(caption.caption_id, ()) if one.revision == caption.revision]
+
+
+def _review(
+    caption: Caption,
+    kind: Literal["work", "gold", "audit"],
+    *,
+    shown_on: str = "",
+    not_for: str = "",
+    seen_by: Sequence[str] = (),
+) -> LabelTask:
+    clip = shown_on or caption.clip_id
+    apart = dict.fromkeys([caption.author, *filter(None, [not_for]), *seen_by])
+    return LabelTask(
+        task_id=layout.digest(["review", kind, clip, caption.caption_id, caption.revision])[:24],
+        clip_id=clip,
+        stage="review",
+        kind=kind,
+        expected="reject" if kind == "gold" else "",
+        caption_id=caption.caption_id,
+        revision=caption.revision,
+        not_for=",".join(apart),
+        made_by=ASKED_BY,
+    )
+
+
+def _stranger(captions: Sequence[Caption], place: int) -> Caption | None:
+    """The next caption of another clip."""
+    count, clip = len(captions), captions[place].clip_id
+    others = (captions[(place + step) % count] for step in range(1, count))
+    return next((one for one in others if one.clip_id != clip), None)

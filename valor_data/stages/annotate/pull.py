@@ -1,0 +1,235 @@
+"""Answers from the server: kept as they came, then as rows; a change is a new revision, no overwrite."""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
+from itertools import islice
+from typing import Any, NamedTuple
+
+from valor_data import layout
+from valor_data.labelstudio.answers import Said, said
+from valor_data.labelstudio.client import PAGE, Studio
+from valor_data.records import Answer, Caption, LabelTask, Origin, Quarantine, Review
+from valor_data.stages.annotate.asking import caption_id
+from valor_data.stages.annotate.people import People
+from valor_data.stages.annotate.push import places
+from valor_data.stages.annotate.standing import standing_tasks
+from valor_data.workspace import Workspace
+
+_BY = "pull@1"
+_SEEN: dict[str, str] = {"av": "av", "muted": "v", "screen-off": "a"}
+_BACK_US = 2_000_000
+"""Asked for twice: a task that was stored while the last pull read may carry an earlier moment."""
+
+
+class Pulled(NamedTuple):
+    """What a pull got."""
+
+    answers: int
+    """New, changed and deleted ones."""
+    captions: int
+    reviews: int
+    unsafe: int
+    """Clips that somebody called unsafe."""
+    foreign: int
+    """Tasks of our projects that we did not push."""
+    odd: int
+    """Answers of an odd form."""
+    own: int
+    """Checks by who wrote the caption; they do not count."""
+    outputs: list[str]
+
+
+def pull(workspace: Workspace, studio: Studio) -> Pulled:
+    """Take over what changed since the last pull. Killed at any moment, the next pull gets it again."""
+    puller = _Puller(workspace, studio)
+    for place in places(workspace):
+        project = studio.project(place.title)
+        if project is not None:
+            puller.take(
+                f"{studio.url}#{project.id}", studio.changed(project, puller.since(studio.url, project.id))
+            )
+    return puller.result()
+
+
+class _Puller:
+    """One pull on its way."""
+
+    def __init__(self, workspace: Workspace, studio: Studio) -> None:
+        self._workspace = workspace
+        self._people = People(workspace.store, studio.url)
+        self._tasks = standing_tasks(workspace)
+        self._standing: dict[str, dict[str, Answer]] = {}
+        for row in workspace.tables.rows(Answer):
+            self._standing.setdefault(row.task_id, {})[row.annotator] = row
+        self._authors = {
+            row.caption_id: row.author for row in workspace.tables.rows(Caption, origin=Origin.HUMAN)
+        }
+        try:
+            self._cursors: dict[str, int] = json.loads(workspace.store.get_bytes(layout.PULLED))
+        except FileNotFoundError:
+            self._cursors = {}
+        self._counts = dict.fromkeys(("answers", "captions", "reviews", "foreign", "odd", "own"), 0)
+        self._unsafe: set[str] = set()
+        self._outputs: list[str] = []
+
+    def since(self, url: str, project_id: int) -> int:
+        """Microseconds since 1970 of the last task that was seen; 0: none yet."""
+        return max(0, self._cursors.get(f"{url}#{project_id}", 0) - _BACK_US)
+
+    def take(self, project: str, changed: Iterable[dict[str, Any]]) -> None:
+        """Keep what changed in a project, a page at a time; last of all how far it got."""
+        latest = self._cursors.get(project, 0)
+        tasks = iter(changed)
+        while page := list(islice(tasks, PAGE)):
+            answered = [task for task in page if task.get("annotations") or self._is_known(task)]
+            if answered:
+                self._keep(answered)
+            latest = max(latest, *(_moment_us(task.get("updated_at")) for task in page))
+        if latest != self._cursors.get(project):
+            self._cursors[project] = latest
+            text = json.dumps(self._cursors, indent=1, sort_keys=True)
+            self._workspace.store.put_bytes(layout.PULLED, text.encode())
+
+    def result(self) -> Pulled:
+        return Pulled(unsafe=len(self._unsafe), outputs=self._outputs, **self._counts)
+
+    def _is_known(self, task: Mapping[str, Any]) -> bool:
+        return _own_id(task) in self._standing
+
+    def _keep(self, tasks: Sequence[Mapping[str, Any]]) -> None:
+        news = [answer for task in tasks for answer in self._answers(task)]
+        if not news:
+            return
+        key = layout.pull_key(self._workspace.run_id, len(self._outputs))
+        raw = json.dumps(tasks, default=str, ensure_ascii=False, indent=1)
+        self._workspace.store.put_bytes(key, raw.encode())
+        self._outputs.append(key)
+        captions = [row for answer in news for row in self._captions(answer)]
+        self._authors |= {row.caption_id: row.author for row in captions}
+        reviews = [row for answer in news for row in self._reviews(answer)]
+        unsafe = [answer for answer in news if "unsafe" in answer.flags and not answer.deleted]
+        tables = self._workspace.tables
+        tables.append(
+            Quarantine(clip_id=one.clip_id, cause="person", detail="unsafe", made_by="annotator")
+            for one in {one.clip_id: one for one in unsafe}.values()
+        )
+        tables.append(captions)
+        tables.append(reviews)
+        tables.append(news)  # last: an answer that is kept has had its effect
+        for answer in news:
+            self._standing.setdefault(answer.task_id, {})[answer.annotator] = answer
+        self._unsafe |= {one.clip_id for one in unsafe}
+        self._counts["answers"] += len(news)
+        self._counts["captions"] += len(captions)
+        self._counts["reviews"] += len(reviews)
+
+    def _answers(self, raw: Mapping[str, Any]) -> Iterator[Answer]:
+        """The answers of a task that are new, changed, or not there any more."""
+        task = self._tasks.get(_own_id(raw))
+        if task is None:
+            self._counts["foreign"] += 1
+            return
+        fps = _number((raw.get("data") or {}).get("fps"))
+        now: dict[str, Answer] = {}
+        annotations = [one for one in raw.get("annotations") or () if isinstance(one, dict)]
+        for annotation in sorted(annotations, key=lambda one: _moment_us(one.get("updated_at"))):
+            account = annotation.get("completed_by")
+            account = account.get("id") if isinstance(account, dict) else account
+            if not isinstance(account, int):
+                continue
+            name = self._people.pseudonym(account)
+            told = said(annotation, fps)
+            twice = ("answered_twice",) if name in now else ()
+            now[name] = _row(task, name, told, twice, _moment_us(annotation.get("updated_at")))
+        before = self._standing.get(task.task_id, {})
+        for name, answer in now.items():
+            old = before.get(name)
+            if old is None or _content(old) != _content(answer):
+                self._counts["odd"] += bool(answer.odd)
+                yield answer.model_copy(update={"revision": old.revision + 1 if old else 1})
+        for name, old in before.items():
+            if name not in now and not old.deleted:
+                yield old.model_copy(update={"deleted": True, "revision": old.revision + 1})
+
+    def _captions(self, answer: Answer) -> Iterator[Caption]:
+        task = self._tasks[answer.task_id]
+        if task.stage != "caption":
+            return
+        own = caption_id(task, answer)
+        gone = answer.deleted or answer.skipped or not answer.text
+        if gone and own not in self._authors:
+            return
+        yield Caption(
+            caption_id=own,
+            clip_id=task.clip_id,
+            text=answer.text,
+            author=answer.annotator,
+            origin=Origin.HUMAN,
+            language=self._workspace.recipe.captions.language,
+            modalities_seen=_SEEN[task.mode],  # type: ignore[arg-type]
+            external_id=task.task_id,
+            lead_ms=answer.lead_ms,
+            revision=answer.revision,
+            deleted=gone,
+            made_by=_BY,
+        )
+
+    def _reviews(self, answer: Answer) -> Iterator[Review]:
+        task = self._tasks[answer.task_id]
+        if task.stage != "review" or task.kind != "work" or not answer.verdict:
+            return
+        if answer.annotator == self._authors.get(task.caption_id):
+            self._counts["own"] += 1
+            return
+        yield Review(
+            caption_id=task.caption_id,
+            reviewer=answer.annotator,
+            decision=answer.verdict,
+            reasons=answer.reasons,
+            revision=task.revision,
+            text=answer.text if answer.verdict == "fix" else "",
+            deleted=answer.deleted,
+            made_by=_BY,
+        )
+
+
+def _row(task: LabelTask, name: str, told: Said, odd: tuple[str, ...], moment_us: int) -> Answer:
+    return Answer.model_validate(
+        {
+            "answer_id": layout.digest([task.task_id, name])[:24],
+            "task_id": task.task_id,
+            "clip_id": task.clip_id,
+            "annotator": name,
+            "answered_at_us": moment_us,
+            "made_by": _BY,
+            **told._asdict(),
+            "odd": tuple(sorted({*told.odd, *odd})),
+        }
+    )
+
+
+def _content(answer: Answer) -> dict[str, Any]:
+    """All that a person can change."""
+    return answer.model_dump(exclude={"revision", "made_at_us", "made_by", "answered_at_us", "lead_ms"})
+
+
+def _own_id(task: Mapping[str, Any]) -> str:
+    return str((task.get("data") or {}).get("task_id", ""))
+
+
+def _number(text: object) -> float:
+    try:
+        return float(str(text))
+    except ValueError:
+        return 0.0
+
+
+def _moment_us(moment: object) -> int:
+    """Microseconds since 1970 of a moment as the server writes it, 0 where it is none."""
+    if isinstance(moment, str):
+        try:
+            moment = datetime.fromisoformat(moment)
+        except ValueError:
+            return 0
+    return round(moment.timestamp() * 1_000_000) if isinstance(moment, datetime) else 0
