@@ -36,6 +36,7 @@ PEOPLE = "annotation/people.json"
 """The only link from a pseudonym to an account; never part of a release."""
 PULLED = "annotation/pulled.json"
 PULLS = "annotation/raw/"
+AGREEMENT = "runs/agreement.html"
 TEMPORARY = ".tmp-"
 """How the name of a file that is not whole yet begins; a killed writer leaves such files behind."""
 

@@ -14,10 +14,21 @@ import pytest
 import requests
 
 from tests.annotate.conftest import Studio
+from tests.annotate.faulty import Fault, Weather, proxy
 from tests.fakes import rows
-from valor_data import chain, recipe
-from valor_data.errors import UserError
-from valor_data.records import Answer, Caption, CaptionFault, LabelTask, Origin, Quarantine, Review, Verdict
+from valor_data import chain, layout, recipe
+from valor_data.errors import FatalError, UserError
+from valor_data.records import (
+    Answer,
+    Caption,
+    CaptionFault,
+    LabelTask,
+    OptOut,
+    Origin,
+    Quarantine,
+    Review,
+    Verdict,
+)
 from valor_data.tables import Tables
 from valor_data.workspace import Workspace
 
@@ -96,13 +107,20 @@ class Loop:
         raw["annotate"] = annotate | raw.get("annotate", {})
         self.recipe = recipe.parse({"name": name, "rules": [], **raw}, "loop.toml")
         self.options = chain.Options(workspace=str(folder / "w"), progress=False)
+        self._clips = 0
+        self.more(clips)
+
+    def more(self, clips: int) -> None:
+        """So many kept clips more."""
+        numbers = range(self._clips, self._clips + clips)
+        self._clips += clips
         with Workspace.open(self.recipe, self.options.workspace, write=True) as workspace:
             tables, digest = workspace.tables, self.recipe.rules_digest
-            tables.append([rows.clip(n, labels=LABELS) for n in range(clips)])
-            tables.append([rows.media(n, profile=self.recipe.profile) for n in range(clips)])
-            tables.append([rows.audio(n) for n in range(clips)])
+            tables.append([rows.clip(n, labels=LABELS) for n in numbers])
+            tables.append([rows.media(n, profile=self.recipe.profile) for n in numbers])
+            tables.append([rows.audio(n) for n in numbers])
             facts = {"rules_digest": digest, "kept": True, "made_by": "rules@1"}
-            tables.append([Verdict(clip_id=rows.clip_id(n), **facts) for n in range(clips)])
+            tables.append([Verdict(clip_id=rows.clip_id(n), **facts) for n in numbers])
 
     @property
     def tables(self) -> Tables:
@@ -147,7 +165,7 @@ def make(
 ) -> Made:
     """Makes a loop of a name of its own."""
     monkeypatch.setenv(chain.TOKEN, studio.server.login.token)
-    name = re.sub(r"[^a-z0-9]+", "-", request.node.name.lower())[:40].strip("-")
+    name = f"loop-{layout.digest(request.node.name)[:10]}"  # all tests share one server
     return lambda clips=3, **raw: Loop(tmp_path, studio, name, clips, **raw)
 
 
@@ -375,3 +393,125 @@ def test_killed_at_any_moment_nothing_is_there_twice_or_lost(
     if command == "pull":
         assert [row.text for row in loop.captions()] == [GOOD] * count
         assert {row.revision for row in loop.captions()} == {1}
+
+
+@pytest.fixture
+def weather(studio: Studio) -> Iterator[Weather]:
+    with proxy(studio.server.login.url) as found:
+        yield found
+
+
+IMPORT, LIST = "/import", "/api/tasks"
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        Fault("POST", IMPORT, arrives=True),
+        Fault("POST", IMPORT),
+        Fault("POST", IMPORT, status=500, arrives=True),
+        Fault("POST", IMPORT, status=502),
+        Fault("POST", IMPORT, status=429, headers=(("Retry-After", "1"),)),
+        Fault("POST", IMPORT, times=3),
+        Fault("GET", LIST, status=500),
+        Fault("GET", LIST, status=429, headers=(("Retry-After", "1"),)),
+        Fault("GET", "/api/projects", status=503, times=2),
+    ],
+    ids=str,
+)
+def test_a_push_through_faults_asks_everything_once(make: Made, weather: Weather, fault: Fault) -> None:
+    loop = make(25, annotate={"url": weather.url})
+    if fault.path == LIST:
+        loop.push()
+        loop.more(5)
+    weather.add(fault)
+    loop.push()
+    assert len(loop.tasks()) == len(loop.asked()) == (30 if fault.path == LIST else 25)
+    assert loop.push()["new"] == 0
+
+
+@pytest.mark.parametrize(
+    ("fault", "error", "told"),
+    [
+        (Fault("GET", "whoami", status=401), UserError, "refuses the token"),
+        (Fault("GET", "whoami", status=403), UserError, r"may not do that \(403\)"),
+        (Fault("POST", IMPORT, status=400), UserError, "refused"),
+        (Fault("POST", IMPORT, status=503, times=9), FatalError, "what arrived is kept"),
+        (Fault("GET", "/api/projects", status=500, times=9), FatalError, "what is done is kept"),
+    ],
+    ids=str,
+)
+def test_what_cannot_be_mended_is_one_line_without_secrets(
+    make: Made,
+    weather: Weather,
+    fault: Fault,
+    error: type[Exception],
+    told: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sys.modules["valor_data.stages.annotate.push"], "_WAIT_S", 0.01)
+    loop = make(3, annotate={"url": weather.url})
+    weather.add(fault)
+    with pytest.raises(error, match=told) as caught:
+        loop.push()
+    assert "\n" not in str(caught.value)
+    assert "s3cr3t" not in str(caught.value)
+    assert loop.studio.server.login.token not in str(caught.value)
+    weather.clear()
+    assert loop.push()["tasks"] == 3
+    assert len(loop.tasks()) == 3
+
+
+def test_a_pull_through_faults_loses_no_answer(make: Made, people: list[Person], weather: Weather) -> None:
+    loop = make(5, annotate={"url": weather.url})
+    loop.push()
+    for server_id in loop.tasks().values():
+        people[0].answer(server_id, caption=GOOD)
+    weather.add(Fault("GET", LIST, status=500), Fault("GET", LIST), Fault("GET", LIST, status=429))
+    try:
+        loop.pull()
+    except FatalError:  # the library's own patience has an end
+        loop.pull()
+    assert [row.text for row in loop.captions()] == [GOOD] * 5
+
+
+def test_a_project_deleted_on_the_server_is_made_again_and_answers_stay(
+    make: Made, people: list[Person]
+) -> None:
+    loop = make(3)
+    loop.push()
+    answered = loop.asked()[0]
+    people[0].answer(loop.tasks()[answered.task_id], caption=GOOD)
+    loop.pull()
+    gone = loop.studio.http.delete(
+        f"{loop.studio.server.login.url}/api/projects/{project_of(loop)}/", timeout=60
+    )
+    assert gone.ok
+    assert loop.pull()["answers"] == 0
+    assert loop.push()["new"] == 2
+    assert set(loop.tasks()) == {row.task_id for row in loop.asked()} - {answered.task_id}
+    assert [row.text for row in loop.captions()] == [GOOD]
+
+
+def test_a_config_edited_by_hand_is_put_back_and_told(make: Made) -> None:
+    loop = make(2)
+    loop.push()
+    where = f"{loop.studio.server.login.url}/api/projects/{project_of(loop)}/"
+    config = loop.studio.get(f"/api/projects/{project_of(loop)}")["label_config"]
+    edited = config.replace("<View", '<View style="color: red"', 1)
+    loop.studio.http.patch(where, json={"label_config": edited}, timeout=60).raise_for_status()
+    (warning,) = chain.push(loop.recipe, loop.options).warnings
+    assert "edited on the server; it is put back" in warning
+    assert loop.studio.get(f"/api/projects/{project_of(loop)}")["label_config"] == config
+    assert chain.push(loop.recipe, loop.options).warnings == ()
+
+
+def test_a_clip_that_is_opted_out_is_taken_back(make: Made) -> None:
+    loop = make(4)
+    loop.push()
+    with Workspace.open(loop.recipe, str(loop.options.workspace), write=True) as workspace:
+        video = rows.clip(0).video_id
+        workspace.tables.append([OptOut(scope="video", value=video, made_by="owner")])
+    assert loop.push()["withdrawn"] == 2  # both clips of the video
+    assert set(loop.tasks()) == {row.task_id for row in loop.asked() if not row.withdrawn}
+    assert len(loop.tasks()) == 2

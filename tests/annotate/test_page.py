@@ -18,8 +18,12 @@ pytestmark = pytest.mark.slow
 
 CAPTION = "A red circle bounces off a brick wall while a drum beats steadily in the background."
 HACK = "<img src=x onerror=\"window.hacked=1\"><b>bold</b> & 'quotes'"
+_ROUGH = "A red ball bounce on a brick wall and a man claps slowly somewhere in the distance."
 _RED = (225, 30, 35)
 _PLAYER = "document.querySelector('video, audio')"
+_FITS = """[...document.querySelectorAll("html, body, .lsf-wrapper *")].every((one) =>
+    one.closest(".vd-guide, textarea, .lsf-timeline-frames") || one.scrollHeight <= one.clientHeight + 1
+    || !["auto", "scroll"].includes(getComputedStyle(one).overflowY))"""
 _SHOTS = os.environ.get("VALOR_DATA_SHOTS")  # a folder for screenshots of every page
 
 
@@ -85,11 +89,8 @@ def work(studio: Studio, annotator: Any) -> Any:
             page.goto(f"{studio.server.login.url}/projects/{project}/data?labeling=1")
             hands = Hands(page)
             hands.ready()
-            assert page.evaluate(
-                "[...document.querySelectorAll('.lsf-main-content, .lsf-main-view, html')]"
-                ".every((one) => one.scrollHeight <= one.clientHeight + 1)"
-            ), "the page scrolls"
             yield hands
+            assert page.evaluate(_FITS), "the page scrolls"
         finally:
             page.close()
 
@@ -107,7 +108,7 @@ def _share(picture: Image.Image, colour: tuple[int, int, int]) -> float:
 
 
 def test_a_clip_is_captioned_by_keys_alone(studio: Studio, work: Any, capsys: Any) -> None:
-    project = studio.project(label_config("caption", hints=True), hints=HACK)
+    project = studio.project(label_config("caption", hints=True), hints="Drum; Inside, small room")
     with work(project) as hands:
         ranges: list[int] = []
         hands.page.on("response", lambda r: ranges.append(r.status) if "local-files" in r.url else None)
@@ -120,8 +121,7 @@ def test_a_clip_is_captioned_by_keys_alone(studio: Studio, work: Any, capsys: An
         hands.type(CAPTION)
         hands.wait("document.querySelector('.vd-words').dataset.text.startsWith('16 words, good length')")
         assert _share(hands.see("caption"), _RED) > 0.01
-        assert HACK in hands.page.inner_text(".vd-work")
-        assert not hands.page.evaluate("window.hacked")
+        assert "Drum; Inside" in hands.page.inner_text(".vd-work")
         hands.submit()
         hands.ready()
         assert 206 in ranges
@@ -229,31 +229,39 @@ def test_events_are_drawn_on_the_timeline(studio: Studio, work: Any) -> None:
 
 
 def test_a_caption_is_reviewed_by_keys_alone(studio: Studio, work: Any, capsys: Any) -> None:
-    project = studio.project(label_config("review"), caption=f"{CAPTION} {HACK}", caption_id="0" * 24)
+    project = studio.project(label_config("review"), caption=_ROUGH, caption_id="0" * 24)
     with work(project) as hands:
-        assert HACK in hands.page.inner_text(".vd-caption")
+        assert _ROUGH in hands.page.inner_text(".vd-caption")
         hands.see("review")
-        hands.press("F2", "1")
-        hands.submit()
-        accepted = hands.keys
-        hands.ready()
         hands.press("F2", "2", "w", "c", "Control+A")
         hands.type(CAPTION)
         hands.see("review-fix")
         hands.submit()
-        fixed = hands.keys - accepted
+        fixed = hands.keys
+        hands.ready()
+        hands.press("F2", "1")
+        hands.submit()
+        accepted = hands.keys - fixed
         hands.ready()
         hands.press("F2", "3", "h")
         hands.submit()
-        assert not hands.page.evaluate("window.hacked")
     assert studio.answers(project) == [
-        {"verdict": {"choices": ["accept"]}},
         {"verdict": {"choices": ["fix"]}, "reasons": {"choices": ["wrong"]},
          "fixed_caption": {"text": [CAPTION]}},
+        {"verdict": {"choices": ["accept"]}},
         {"verdict": {"choices": ["reject"]}, "reasons": {"choices": ["hallucinated"]}},
     ]  # fmt: skip
     with capsys.disabled():
         print(f"\nreview: {hands.clicks} clicks; {accepted} keys to accept, {fixed} to fix")
+
+
+def test_words_of_others_are_words_on_the_page(studio: Studio, work: Any) -> None:
+    config = label_config("review", hints=True)
+    with work(studio.project(config, hints=HACK, caption=HACK, caption_id="0" * 24)) as hands:
+        assert hands.page.inner_text(".vd-work").count(HACK) == 2
+        hands.press("2")
+        hands.wait("document.querySelector('textarea').value.startsWith('<img')")
+        assert not hands.page.evaluate("window.hacked")
 
 
 def test_the_qualification_asks_what_is_heard(studio: Studio, work: Any) -> None:
@@ -277,5 +285,6 @@ def test_the_guidelines_are_a_page_of_words(studio: Studio, work: Any, tmp_path:
         assert not hands.page.evaluate("window.hacked")
     with work(studio.project(label_config("caption"))) as hands:
         hands.click(".ant-collapse-header")
-        hands.page.wait_for_selector(".vd-guide li")
+        hands.page.wait_for_selector(".vd-guide li >> nth=-1")
+        hands.page.wait_for_timeout(500)  # it unfolds
         hands.see("guidelines")

@@ -10,13 +10,13 @@ captions   captions: those that exist, and those of our annotators
 releases   from captioned clips to the catalog and to releases; and the whole chain
 """
 
-from valor_data.chain.captions import TOKEN, forget, import_captions, pull, push, serve
+from valor_data.chain.captions import TOKEN, agreement, forget, import_captions, pull, push, serve
 from valor_data.chain.clips import diff, doctor, explain, fetch, filter, init, quarantine, tune
 from valor_data.chain.notes import DEFAULTS, Options
 from valor_data.chain.releases import catalog_build, run, shard, sql, status, verify
 
 __all__ = [
-    "DEFAULTS", "TOKEN", "Options", "catalog_build", "diff", "doctor", "explain", "fetch", "filter", "forget",
-    "import_captions", "init", "pull", "push", "quarantine", "run", "serve", "shard", "sql", "status", "tune",
-    "verify",
+    "DEFAULTS", "TOKEN", "Options", "agreement", "catalog_build", "diff", "doctor", "explain", "fetch",
+    "filter", "forget", "import_captions", "init", "pull", "push", "quarantine", "run", "serve", "shard",
+    "sql", "status", "tune", "verify",
 ]  # fmt: skip

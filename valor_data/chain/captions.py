@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 
 from valor_data import layout
-from valor_data.chain.notes import DEFAULTS, Notes, Options, root_of, take_funnel, writing
+from valor_data.chain.notes import DEFAULTS, Notes, Options, reading, root_of, take_funnel, writing
 from valor_data.errors import UserError
 from valor_data.labelstudio import server
 from valor_data.labelstudio.client import Studio
@@ -107,6 +107,13 @@ def forget(recipe: Recipe, options: Options, pseudonym: str) -> Report:
     with writing("annotate forget", recipe, options) as (workspace, notes):
         notes.counts["raw_files"] = annotate.forget(workspace, pseudonym)
     return notes.report()
+
+
+def agreement(recipe: Recipe, options: Options = DEFAULTS) -> annotate.Agreed:
+    """How far annotators and checkers agree, what their work is worth and what it costs; a page of it is
+    written into the workspace, and nothing else."""
+    with reading(recipe, options) as workspace:
+        return annotate.agree(workspace)
 
 
 def _tell_odd(got: annotate.Pulled, notes: Notes) -> None:

@@ -130,3 +130,17 @@ def import_(
     loaded, chosen = options.read(recipe, workspace, take_over=take_over)
     spec = ListSpec(path=file, author=author, language=language) if file else None
     show.report(chain.import_captions(loaded, chosen, spec=spec), as_json=as_json)
+
+
+@app.command()
+def agreement(recipe: RecipePath, workspace: WorkspaceRoot = None, as_json: Json = False) -> None:
+    """Show how far annotators and checkers agree, what their work is worth and what it costs.
+
+    Example: valor-data annotate agreement desc_test.json
+    """
+    import json
+
+    from valor_data import chain
+
+    found = chain.agreement(*options.read(recipe, workspace))
+    print(json.dumps(found.as_json()) if as_json else "\n".join(found.lines()))

@@ -6,11 +6,15 @@ people     who is who: the one file that links a pseudonym to an account
 push       questions to the server
 pull       answers from it
 checking   the text of captions
+agree      how far people agree, and what it is worth: from its rows, numbers, words and page
 """
 
+from valor_data.stages.annotate.agree import Agreed, agree
 from valor_data.stages.annotate.checking import Checked, check
 from valor_data.stages.annotate.people import forget
 from valor_data.stages.annotate.pull import Pulled, pull
 from valor_data.stages.annotate.push import Pushed, push, take_back
 
-__all__ = ["Checked", "Pulled", "Pushed", "check", "forget", "pull", "push", "take_back"]
+__all__ = [
+    "Agreed", "Checked", "Pulled", "Pushed", "agree", "check", "forget", "pull", "push", "take_back",
+]  # fmt: skip

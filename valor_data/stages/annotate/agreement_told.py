@@ -1,0 +1,370 @@
+"""The numbers of agreement as sections of tables, for the terminal and for the page."""
+
+from collections.abc import Sequence
+from textwrap import wrap
+from typing import NamedTuple
+
+from valor_data.agreement import Agreement, Alike, Estimate, Outlier, Rule
+from valor_data.stages.annotate.agreement_people import (
+    Checker,
+    Checking,
+    Reviewing,
+    Writer,
+    Writing,
+)
+from valor_data.stages.annotate.agreement_words import Cost, Hints, Sense
+
+NONE = "-"
+_MOST_PEOPLE = 200
+_WIDTH = 120
+_SENSES = {"av": "heard and seen", "v": "seen only", "a": "heard only"}
+
+
+class Cell(NamedTuple):
+    """What stands in a table."""
+
+    text: str
+    ends: str = ""
+    """Of its interval."""
+    drawn: Estimate | None = None
+    """To be drawn on an axis from 0 to 1."""
+
+    def __str__(self) -> str:
+        return f"{self.text} ({self.ends})" if self.ends else self.text
+
+
+class Table(NamedTuple):
+    """Rows under a head; the first cell of a row names it."""
+
+    head: tuple[str, ...]
+    rows: list[tuple[Cell, ...]]
+
+
+class Section(NamedTuple):
+    """A part of the page."""
+
+    title: str
+    about: str
+    """How to read it."""
+    tables: list[Table]
+    notes: list[str]
+    """What cannot be told, and what to do; what to bear in mind."""
+
+
+def agreeing(wrote: Writing, checked: Checking) -> Section:
+    """Between annotators, and between checkers."""
+    tables, notes = [], []
+    if wrote.clips > 1:
+        rows = [
+            _row(flag, f"{wrote.flagged[flag]:,}", *_agreement(found, told=bool(wrote.flagged[flag])))
+            for flag, found in wrote.flags.items()
+        ]
+        tables.append(Table(("flag", "ticked", *_COEFFICIENTS), rows))
+    else:
+        notes.append(
+            "fewer than two clips were captioned by two people in the same mode: set "
+            "annotate.overlap_share, such as 0.05, then 'annotate push'"
+        )
+    if wrote.captions and wrote.captions.chrf.same_clip:
+        found = wrote.captions
+        rows = [
+            _alike("letters in common (chrF)", found.chrf),
+            _alike("words to change (edit distance, less is better)", found.edit_distance),
+        ]
+        if found.sounds_f1.same_clip:
+            rows += [
+                _alike("sounds named (F1)", found.sounds_f1),
+                _alike("things named (F1)", found.things_f1),
+            ]
+        tables.append(Table((f"captions of {wrote.compared:,} clips", "same clip", "other clip"), rows))
+    if checked.captions > 1:
+        rows = [_row("reject or not", f"{checked.captions:,}", *_agreement(checked.rejected))]
+        tables.append(Table(("checks", "captions", *_COEFFICIENTS), rows))
+        rows = [
+            _row("all checks", _number(checked.reasons)),
+            _row("where all found something wrong", _number(checked.reasons_of_faulty)),
+        ]
+        tables.append(Table(("reasons of checkers", "alpha (MASI)"), rows))
+    else:
+        notes.append(
+            "fewer than two captions were checked by two people: set review.checkers to 2 or more, then "
+            "'annotate review'"
+        )
+    about = (
+        "How far two people say the same of the same clip. 1 is always, 0 is no more than chance (but for "
+        "'same', which takes no chance off). Where a flag is rare read Gwet's AC1: kappa and alpha fall."
+    )
+    return Section("Agreement", about, tables, notes)
+
+
+def working(wrote: Sequence[Writer], checked: Sequence[Checker], unlike: dict[str, list[Outlier]]) -> Section:
+    """Each annotator and checker."""
+    tables, notes = [], []
+    head: tuple[str, ...]
+    if wrote:
+        head = ("annotator", "captions", "seconds", "an hour", "accepted", "with a fault", "gold", "faults")
+        rows = [
+            _row(
+                one.annotator,
+                f"{one.captions:,}",
+                _number(one.lead_s, 0),
+                _plain(one.per_hour),
+                _share(one.accepted),
+                _share(one.faulty),
+                _share(one.gold),
+                ", ".join(f"{kind} {count:,}" for kind, count in one.faults.items()) or NONE,
+            )
+            for one in sorted(wrote, key=lambda one: -one.captions)[:_MOST_PEOPLE]
+        ]
+        tables.append(Table(head, rows))
+    else:
+        notes.append("no caption yet: 'annotate push', let people write, then 'annotate pull'")
+    if checked:
+        head = ("checker", "checks", "seconds", "an hour", "rejects", "bad gold seen", "good gold kept")
+        rows = [
+            _row(
+                one.annotator,
+                f"{one.checks:,}",
+                _number(one.lead_s, 0),
+                _plain(one.per_hour),
+                _share(one.rejected),
+                _share(one.quality.sensitivity),
+                _share(one.quality.specificity),
+            )
+            for one in sorted(checked, key=lambda one: -one.checks)[:_MOST_PEOPLE]
+        ]
+        tables.append(Table(head, rows))
+    else:
+        notes.append("no check yet: 'annotate review', let people check, then 'annotate pull'")
+    if max(len(wrote), len(checked)) > _MOST_PEOPLE:
+        notes.append(f"only the {_MOST_PEOPLE} busiest are shown; --json has all")
+    rows = [
+        _row(one.annotator, what, f"{one.rate:.1%}", f"{one.others:.1%}", f"{one.p_value:.2g}")
+        for what, found in unlike.items()
+        for one in found
+    ]
+    if rows:
+        tables.append(Table(("differs beyond chance", "in", "own", "all others", "p"), rows))
+    elif len(wrote) > 1 or len(checked) > 1:
+        notes.append("nobody differs from the others beyond chance")
+    elif wrote or checked:
+        notes.append("one person alone: there is nobody to compare with")
+    about = (
+        "Pseudonyms only. Seconds are medians; a page left open counts as three medians at most. Look into "
+        "a difference before you speak of it: clips are not equally hard."
+    )
+    return Section("People", about, tables, notes)
+
+
+def ruling(found: Reviewing) -> Section:
+    """What the rule of review comes to."""
+    notes = []
+    known = [
+        _row("checks that reject", _share(found.rejected)),
+        _row("bad gold captions rejected (sensitivity)", _share(found.quality.sensitivity)),
+        _row(
+            "good gold captions accepted (specificity)",
+            "taken for 100 %" if found.assumed else _share(found.quality.specificity),
+        ),
+        _row("bad captions among those written", _share(found.bad_share)),
+        _row(f"bad captions among the {found.accepted:,} accepted, from the audit", _share(found.audit)),
+    ]
+    tables = [Table(("known", "share"), known)] if found.rejected or found.gold else []
+    if found.quality.sensitivity is None:
+        notes.append(
+            "no bad gold caption was checked, so nobody knows how well checkers look: set review.gold_share, "
+            "such as 0.05, then 'annotate review'"
+        )
+    elif found.assumed:
+        notes.append(
+            "no good gold caption was checked, so specificity is not known. The rules are compared as if "
+            "every rejection were right, which makes for the largest share of bad captions"
+        )
+    if found.quality.sensitivity and found.rejected and found.bad_share is None:
+        notes.append("checkers reject good gold captions as often as bad ones: their checks tell nothing")
+    if found.own.tolerated >= found.own.checkers:
+        notes.append(
+            "this recipe's rule can never send a caption back: see review.checkers, review.max_rejects"
+        )
+    if found.rules:
+        rows = [
+            _row(
+                _rule(row.rule) + (" (this recipe)" if row.rule == found.own else ""),
+                _share(left) if left else f"{row.residual:.1%}",
+                f"{row.bad_passes:.1%}",
+                f"{row.good_sent_back:.1%}",
+                f"{row.written:.2f}",
+                f"{row.checks:.2f}",
+            )
+            for row, left in zip(found.rules, found.left, strict=True)
+        ]
+        names = ("rule", "bad among accepted", "bad pass", "good sent back", "written each", "checks each")
+        tables.append(Table(names, rows))
+    if found.overlap:
+        one = found.overlap
+        head = ("independence", "captions", "all say the same", "if independent", "p")
+        cells = f"{one.captions:,}", f"{one.observed:.1%}", f"{one.expected:.1%}", f"{one.p_value:.2g}"
+        tables.append(Table(head, [_row("bad gold captions", *cells)]))
+    elif found.quality.sensitivity:
+        notes.append(
+            "no gold caption was checked by two people, so it is not known whether checkers overlook the "
+            "same: the rules with several checkers are computed as if they did not"
+        )
+    if found.audit is None:
+        notes.append(
+            "nothing accepted was audited: set review.audit_share, such as 0.02, then 'annotate review'; it "
+            "is the one number here that takes no assumption"
+        )
+    about = (
+        "What checks let through, and what they cost. Gold captions belong to another clip, which is easy to "
+        "see: real faults are overlooked more often. 'Each' is for one accepted caption."
+    )
+    return Section("Review", about, tables, notes)
+
+
+def sensing(found: Sequence[Sense]) -> Section:
+    """What eye and ear give."""
+    rows = [
+        _row(
+            _SENSES[one.senses],
+            f"{one.captions:,}",
+            _number(one.words, 1),
+            _number(one.sounds),
+            _number(one.things),
+            _share(one.density),
+        )
+        for one in found
+    ]
+    head = ("captions", "number", "words", "sounds", "things", "audio concepts per word")
+    notes = []
+    if not {"v", "a"} <= {one.senses for one in found}:
+        notes.append(
+            "captions by eye alone or by ear alone are missing: set annotate.muted_share and "
+            "annotate.screen_off_share, such as 0.02, then 'annotate push'"
+        )
+    if found and all(one.sounds is None for one in found):
+        notes.append("sounds and things are told of two or more English captions only")
+    about = "Means of a caption. What names no more sounds with the sound on than with it off was not heard."
+    return Section("Senses", about, [Table(head, rows)] if rows else [], notes)
+
+
+def hinting(found: Hints) -> Section:
+    """What shown labels do."""
+    rows = [
+        _row(
+            name,
+            f"{one.captions:,}",
+            _number(one.words, 1),
+            _number(one.sounds),
+            _share(one.from_labels, drawn=one is not found.difference),
+        )
+        for name, one in (
+            ("shown", found.shown),
+            ("not shown", found.hidden),
+            ("difference", found.difference),
+        )
+    ]
+    both = found.shown.captions and found.hidden.captions
+    notes = []
+    if not both:
+        notes.append(
+            'captions with and without labels are not both there: set annotate.hints = "random", then '
+            "'annotate push'; only clips with labels count"
+        )
+    about = (
+        "People copy what they are shown. A difference whose interval leaves out 0 is what labels did, if "
+        'they were shown by chance (annotate.hints = "random").'
+    )
+    head = ("labels", "captions", "words", "sounds", "words from the labels")
+    rows = rows if both else [row for row in rows[:2] if row[1].text != "0"]
+    return Section("Labels shown", about, [Table(head, rows)] if rows else [], notes)
+
+
+def costing(found: Cost) -> Section:
+    """Hours."""
+    rows = [
+        _row("captions: hours of work", _plain(found.caption_hours)),
+        _row("captions an hour", _plain(found.captions_per_hour)),
+        _row("checks: hours of work", _plain(found.check_hours)),
+        _row("checks an hour", _plain(found.checks_per_hour)),
+        _row("accepted captions", f"{found.accepted:,}"),
+        _row("hours for an accepted caption, all counted", _plain(found.hours_per_accepted, 3)),
+        _row("clips that wait for an accepted caption", f"{found.waiting:,}"),
+        _row("hours left for them", _plain(found.hours_left)),
+    ]
+    notes = []
+    if not found.answers:
+        notes.append("no answer yet, so nothing is known of the pace")
+    elif found.untimed:
+        notes.append(f"{found.untimed:,} of {found.answers:,} answers carry no time; each counts as the mean")
+    if found.answers and not found.accepted:
+        notes.append("no caption is accepted yet, so what one costs is not known: 'annotate review'")
+    about = "Hours of people, at the pace so far; work that is on its way is not taken off what is left."
+    return Section("Hours", about, [Table(("what", "number"), rows)], notes)
+
+
+def lines(section: Section) -> list[str]:
+    """For the terminal; a table that would be too wide goes without intervals."""
+    found = ["", section.title.upper()]
+    for table in section.tables:
+        full = _columns(table, [[str(cell) for cell in row] for row in table.rows])
+        wide = max(map(len, full)) > _WIDTH
+        found += _columns(table, [[cell.text for cell in row] for row in table.rows]) if wide else full
+        found.append("")
+    for one in section.notes:
+        found += wrap(one, _WIDTH, initial_indent="  ! ", subsequent_indent="    ")
+    return found if found[-1] else found[:-1]
+
+
+def _columns(table: Table, rows: list[list[str]]) -> list[str]:
+    texts = [list(table.head), *rows]
+    wide = [max(len(row[place]) for row in texts) for place in range(len(table.head))]
+    return [
+        "  ".join(
+            [f"  {row[0]:<{wide[0]}}", *(f"{one:>{at}}" for one, at in zip(row[1:], wide[1:], strict=True))]
+        )
+        for row in texts
+    ]
+
+
+_COEFFICIENTS = ("same", "Fleiss' kappa", "Gwet's AC1", "Krippendorff's alpha")
+
+
+def _agreement(found: Agreement, *, told: bool = True) -> tuple[Cell, ...]:
+    """What nobody ever said leaves chance nothing to tell."""
+    return _share(found.same), *(_number_drawn(one if told else None) for one in found[1:])
+
+
+def _alike(name: str, found: Alike) -> tuple[Cell, ...]:
+    return _row(name, _number_drawn(found.same_clip), _plain(found.other_clip, 2))
+
+
+def _rule(rule: Rule) -> str:
+    one = f"{rule.checkers} checker{'s' if rule.checkers > 1 else ''}"
+    few = f"{rule.tolerated or 'no'} rejection{'s' if rule.tolerated > 1 else ''} borne"
+    return f"{one}, {few}{', in turn' if rule.in_turn else ''}"
+
+
+def _row(*cells: Cell | str) -> tuple[Cell, ...]:
+    return tuple(one if isinstance(one, Cell) else Cell(one) for one in cells)
+
+
+def _share(found: Estimate | None, *, drawn: bool = True) -> Cell:
+    if found is None:
+        return Cell(NONE)
+    ends = f"{found.low * 100:.1f} to {found.high * 100:.1f}"
+    return Cell(f"{found.value * 100:.1f} %", ends, found if drawn else None)
+
+
+def _number(found: Estimate | None, digits: int = 2) -> Cell:
+    if found is None:
+        return Cell(NONE)
+    return Cell(f"{found.value:.{digits}f}", f"{found.low:.{digits}f} to {found.high:.{digits}f}")
+
+
+def _number_drawn(found: Estimate | None) -> Cell:
+    return _number(found)._replace(drawn=found)
+
+
+def _plain(found: float | None, digits: int = 1) -> str:
+    return NONE if found is None else f"{found:,.{digits}f}"
