@@ -1,6 +1,12 @@
-"""Start Label Studio with page.js in every page; runs in Label Studio's own Python, with its arguments."""
+"""Start Label Studio with page.js in every page; runs in Label Studio's own Python, with its arguments.
 
+Ends when its standard input does: a server outlives nobody who started it.
+"""
+
+import os
+import signal
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,6 +26,11 @@ def add_script(get_response: Callable[[Any], Any]) -> Callable[[Any], Any]:
     return respond
 
 
+def _end_with_starter() -> None:
+    os.read(0, 1)
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
 def main() -> None:
     """As `label-studio` does, with one middleware more: its settings cannot be extended from outside."""
     from django.conf import settings
@@ -32,6 +43,7 @@ def main() -> None:
         run(host, port)
 
     server._app_run = run_with_script
+    threading.Thread(target=_end_with_starter, daemon=True).start()
     sys.exit(server.main())
 
 

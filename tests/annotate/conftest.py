@@ -69,7 +69,8 @@ class Studio:
         folder = {"project": project, "path": str(self.server.clips), "use_blob_urls": True}
         self.post("/api/storages/localfiles", folder)
         tasks = [
-            {"data": {"video": server.clip_url(self.server.clips, clip), "fps": 12, "clip_id": clip.stem,
+            {"data": {"video": server.clip_url(f"clips/{clip.relative_to(self.server.clips)}"),
+                      "fps": 12, "clip_id": clip.stem,
                       "task_id": f"t-{clip.stem}", "hints": "", "mode": "av", "assignee": "", **data}}
             for clip in sorted(self.server.clips.rglob("*.mp4"))
         ]  # fmt: skip

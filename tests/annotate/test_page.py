@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from tests.annotate.conftest import SECONDS, Studio
-from valor_data.labelstudio.config import label_config
+from valor_data.labelstudio.config import ASIDE, label_config
 
 pytestmark = pytest.mark.slow
 
@@ -171,6 +171,7 @@ def test_a_caption_is_not_needed_where_there_is_nothing_to_say(studio: Studio, w
         hands.submit()
     first, second = studio.answers(project)
     assert first["flags"] == {"choices": ["cannot_hear", "cannot_see"]}
+    assert set(first) <= {"flags", *ASIDE}
     assert second == {"flags": {"choices": ["broken"]}}
 
 

@@ -3,6 +3,9 @@
 import os
 import sqlite3
 import stat
+import subprocess
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +30,7 @@ def test_a_clip_is_served_in_ranges_to_those_who_may_see_it(studio: Studio, clip
     studio.project('<View><Video name="video" value="$video"/></View>')
     clip = next(iter(sorted(clips.rglob("*.mp4"))))
     url, token = studio.server.login.url, {"Authorization": f"Token {studio.server.login.token}"}
-    address = url + server.clip_url(clips, clip)
+    address = url + server.clip_url(f"clips/{clip.relative_to(clips)}")
     part = _get(address, Range="bytes=100-199", **token)
     assert part.status_code == 206
     assert part.content == clip.read_bytes()[100:200]
@@ -76,6 +79,27 @@ def test_a_second_start_goes_on_with_the_same_data(venv: Path, clips: Path, tmp_
     with sqlite3.connect(home / "data" / "label_studio.sqlite3") as database:
         assert database.execute("pragma integrity_check").fetchone() == ("ok",)
     database.close()
+
+
+def test_a_server_does_not_outlive_who_started_it(venv: Path, clips: Path, tmp_path: Path) -> None:
+    program = (
+        "import sys, os; from pathlib import Path; from valor_data.labelstudio import server\n"
+        "home, clips, venv = map(Path, sys.argv[1:])\n"
+        "print(server.start(home, clips, venv=venv).process.pid, flush=True)\n"
+        "os.kill(os.getpid(), 9)\n"
+    )
+    told = subprocess.run(
+        [sys.executable, "-c", program, str(tmp_path / "home"), str(clips), str(venv)],
+        capture_output=True, text=True, check=False, timeout=200,
+    )  # fmt: skip
+    server_id = int(told.stdout)
+    for _ in range(100):
+        if not Path(f"/proc/{server_id}").exists():
+            break
+        time.sleep(0.1)
+    else:
+        os.kill(server_id, 9)
+        pytest.fail("it runs on")
 
 
 def test_a_team_keeps_its_answers_in_postgresql(venv: Path, clips: Path, tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from valor_data import layout
 from valor_data.errors import FatalError, UserError
 from valor_data.labelstudio import server
 
@@ -87,7 +88,7 @@ def test_it_starts_tells_no_secret_and_stops(
         for path in (home, home / "data", home / "login.json", home / "server.log"):
             assert not stat.S_IMODE(path.stat().st_mode) & 0o077
         assert server.read_login(home) == login
-        with pytest.raises(UserError, match="runs on this folder already"):
+        with pytest.raises(UserError, match=f"runs on this folder already.*kill {running.process.pid}$"):
             server.start(home, clips, venv=home.parent / "venv")
     assert running.process.returncode == -signal.SIGTERM
     running.wait()
@@ -207,6 +208,15 @@ def test_the_default_place_is_the_users_cache(tmp_path: Path, monkeypatch: pytes
     assert server.default_venv() == tmp_path / "valor-data" / f"label-studio-{server.VERSION}"
 
 
+def test_the_teams_server_is_the_same_program_with_the_same_keys() -> None:
+    text = layout.asset("annotation", "compose.yaml").read_text()
+    keys = text.split("LABEL_STUDIO_EDITOR_KEYMAP: >-")[1].split("fflag")[0]
+    assert json.loads(keys) == server.KEYMAP
+    assert f"image: heartexlabs/label-studio:{server.VERSION}\n" in text
+    pins = layout.asset("annotation", "constraints.txt").read_text().splitlines()
+    assert f"label-studio=={server.VERSION}" in pins
+
+
 def test_a_login_that_is_none_is_told(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="valor-data annotate serve"):
         server.read_login(tmp_path)
@@ -216,9 +226,5 @@ def test_a_login_that_is_none_is_told(tmp_path: Path) -> None:
     assert "hush" not in str(error.value)
 
 
-def test_a_clips_address_is_relative_and_quoted(tmp_path: Path) -> None:
-    clips = tmp_path / "my clips"
-    clips.mkdir()
-    assert server.clip_url(clips, clips / "ab" / "-x_0_1.mp4") == (
-        "/data/local-files/?d=my%20clips/ab/-x_0_1.mp4"
-    )
+def test_a_clips_address_is_relative_and_quoted() -> None:
+    assert server.clip_url("clips/a b/-x_0_1.mp4") == "/data/local-files/?d=clips/a%20b/-x_0_1.mp4"

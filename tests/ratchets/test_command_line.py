@@ -15,7 +15,7 @@ OWN = {
     "fetch": {"--retry"},
     "filter": {"--decide-only", "--explain", "--tune", "--diff"},
     "quarantine": {"--lift"},
-    "annotate serve": {"--port", "--database"},
+    "annotate serve": {"--port"},
     "annotate import": {"--author", "--language"},
     "catalog sql": {"--csv", "--out"},
     "release verify": {"--deep"},

@@ -18,6 +18,8 @@ from valor_data.workspace import Workspace
 
 TOKEN = "LABEL_STUDIO_API_KEY"
 """Environment variable with a Label Studio token, legacy or personal."""
+DATABASE = "VALOR_DATA_DATABASE"
+"""Environment variable with `postgresql://user:password@host:port/name`: arguments are seen by every user."""
 
 _MOST_ROWS = 20
 
@@ -43,10 +45,9 @@ def import_captions(recipe: Recipe, options: Options = DEFAULTS, *, spec: ListSp
     return notes.report()
 
 
-def serve(
-    recipe: Recipe, options: Options = DEFAULTS, *, port: int = 0, database: str | None = None
-) -> server.Server:
-    """A Label Studio server on this machine for the workspace's clips, started; who calls stops it.
+def serve(recipe: Recipe, options: Options = DEFAULTS, *, port: int = 0) -> server.Server:
+    """A Label Studio server on this machine for the workspace's clips, started; who calls stops it. It keeps
+    its data in SQLite, or in the database whose address is in VALOR_DATA_DATABASE.
 
     Raises UserError: the workspace is no folder or has no clip, the port is taken, or a link leads out of it.
     """
@@ -55,7 +56,7 @@ def serve(
         raise UserError(
             f"{root}: clips are served from a folder; give annotate.media = 'signed' and your own server"
         )
-    return server.start(_home(root), root / layout.OBJECTS, port=port, database=database)
+    return server.start(_home(root), root / layout.OBJECTS, port=port, database=os.environ.get(DATABASE))
 
 
 def push(recipe: Recipe, options: Options = DEFAULTS, *, review: bool = False) -> Report:

@@ -15,24 +15,20 @@ def serve(
     recipe: RecipePath,
     workspace: WorkspaceRoot = None,
     port: Annotated[int, typer.Option("--port", min=0, max=65535, help="Port; 0: a free one.")] = 8080,
-    database: Annotated[
-        str | None,
-        typer.Option(
-            "--database",
-            envvar="VALOR_DATA_DATABASE",
-            help="postgresql://... in place of SQLite.",
-            show_envvar=True,
-        ),
-    ] = None,
 ) -> None:
     """Start Label Studio on this machine for the workspace's clips; Ctrl-C stops it.
 
+    The first start installs it, about a gigabyte. VALOR_DATA_DATABASE: postgresql://... in place of SQLite.
+
     Example: valor-data annotate serve desc_test.json
-    """  # fmt: skip
+    """
+    import sys
+
     from valor_data import chain
 
     loaded, chosen = options.read(recipe, workspace)
-    with chain.serve(loaded, chosen, port=port, database=database) as server:
+    print("Label Studio starts; the first time it is installed, which takes some minutes", file=sys.stderr)
+    with chain.serve(loaded, chosen, port=port) as server:
         print(f"Label Studio: {server.login.url}")
         print(f"account:      {server.login.email}, password and token in {server.log.parent / 'login.json'}")
         print("Ctrl-C stops it; 'valor-data annotate push' brings tasks", flush=True)

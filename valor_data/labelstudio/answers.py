@@ -7,7 +7,7 @@ all arrive as they were stored. What is odd is told and never stops a pull.
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from valor_data.labelstudio.config import EVENTS, FLAGS, REASONS, VERDICTS
+from valor_data.labelstudio.config import ASIDE, EVENTS, FLAGS, REASONS, VERDICTS
 
 _HEARD = {"audible": "a", "visible": "v", "both": "av"}
 
@@ -41,6 +41,8 @@ def said(annotation: Mapping[str, Any], frames_per_second: float) -> Said:
         value = region.get("value") if isinstance(region, dict) else None
         if not isinstance(value, dict):
             odd.append("unknown_region")
+        elif name in ASIDE:
+            continue
         elif name in ("caption", "fixed_caption"):
             given = value.get("text")
             given = [given] if isinstance(given, str) else given if isinstance(given, list) else []

@@ -9,7 +9,7 @@ import importlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple, Self
 from urllib.parse import urlsplit
 
@@ -22,6 +22,7 @@ _TIMEOUT_S = 300
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _ONCE = {"max_retries": 0, "timeout_in_seconds": _TIMEOUT_S}
 _WORDS = 300
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Unsure(ValorDataError):
@@ -185,7 +186,8 @@ class Studio:
         """Tasks with all their answers that changed after a moment (microseconds since 1970), the longest ago
         first; 0: all that have an answer. An answer that is deleted changes its task too."""
         if since_us:
-            moment = datetime.fromtimestamp(since_us / 1e6, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+            # In whole microseconds: many tasks share one moment, and a rounded one would fetch them again.
+            moment = (_EPOCH + timedelta(microseconds=since_us)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
             asked = [_above("updated_at", "Datetime", moment)]
         else:  # every task counts as changed when it is imported
             asked = [_above(name, "Number", 0) for name in ("total_annotations", "cancelled_annotations")]

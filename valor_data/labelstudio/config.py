@@ -24,6 +24,8 @@ FLAGS = ("cannot_hear", "cannot_see", "broken", "unsafe", "not_sure")
 VERDICTS = ("accept", "fix", "reject")
 REASONS = ("missing_sound", "missing_visual", "hallucinated", "grammar", "wrong")
 EVENTS = ("audible", "visible", "both")
+ASIDE = ("no_caption", "heard")
+"""Controls that serve the page or the qualification; no caption or review is read from them."""
 WITHHELD: dict[Mode, tuple[str, ...]] = {
     "av": (), "muted": ("cannot_hear", "audible", "both"), "screen-off": ("cannot_see", "visible", "both"),
 }  # fmt: skip

@@ -3,7 +3,7 @@
     <home>/login.json     address, account and token of the toolkit; readable by its user only
     <home>/data/          database, exports, Label Studio's own keys
     <home>/server.log     of the last start
-    <home>/lock           held as long as the server lives
+    <home>/lock           its process id; held as long as the server lives
 
 It listens on 127.0.0.1 and calls no one. A team's server is described in `annotation/README.md`.
 """
@@ -62,7 +62,7 @@ class Login:
 
 @dataclass(frozen=True)
 class Server:
-    """A server that runs; leaving the `with` block stops it."""
+    """A server that runs; leaving the `with` block stops it, and so does the end of this process."""
 
     login: Login
     clips: Path
@@ -89,6 +89,8 @@ class Server:
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
+        if self.process.stdin:
+            self.process.stdin.close()
 
 
 def default_venv() -> Path:
@@ -146,8 +148,9 @@ def start(
                 [str(python), str(layout.asset("annotation", "page", "page_server.py")), "start",
                  "--no-browser", "--internal-host", HOST, "--port", str(port)],
                 env=environment, cwd=home, umask=0o077, pass_fds=(lock,), start_new_session=True,
-                stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT,
+                stdin=subprocess.PIPE, stdout=out, stderr=subprocess.STDOUT,
             )  # fmt: skip
+            os.pwrite(lock, f"{process.pid}\n".encode(), 0)
     finally:
         os.close(lock)  # the server's copy holds it from here on
     server = Server(login, clips, log, process)
@@ -170,10 +173,9 @@ def read_login(home: Path) -> Login:
         raise UserError(f"{path}: no login; remove it and the folder data beside it") from None
 
 
-def clip_url(clips: Path, file: Path) -> str:
-    """The address of a file below the clips' folder, as task data name it: of any host."""
-    path = file.resolve().relative_to(clips.resolve().parent)
-    return f"/data/local-files/?d={quote(path.as_posix())}"
+def clip_url(key: str) -> str:
+    """The address of a clip by its key in the workspace, which is the document root: of any host."""
+    return f"/data/local-files/?d={quote(key)}"
 
 
 def check_links(clips: Path) -> None:
@@ -303,8 +305,11 @@ def _lock(home: Path) -> int:
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
+        pid = os.pread(lock, 20, 0).decode().split("\n")[0] or "unknown"
         os.close(lock)
-        raise UserError(f"{home}: a Label Studio server runs on this folder already; stop it first") from None
+        raise UserError(
+            f"{home}: a Label Studio server runs on this folder already; stop it first: kill {pid}"
+        ) from None
     return lock
 
 

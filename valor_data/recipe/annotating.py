@@ -31,6 +31,9 @@ class Annotate(Section):
     from `media_url`."""
     media_url: str | None = None
     """`http`: what stands before a clip's key, such as `https://clips.example.org/`."""
+    pages: str | None = None
+    """Folder with label configs or guidelines of your own, as in `annotation/`; what it lacks is taken from
+    there."""
     seed: int = 0
     """Which clips fall into the shares."""
 

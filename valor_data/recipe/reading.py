@@ -72,6 +72,8 @@ def _rooted(recipe: Recipe, path: str, folder: str) -> Recipe:
     for benchmark in raw["benchmarks"]:
         for key in ("path", "workspace"):
             benchmark[key] = benchmark[key] and _absolute(benchmark[key], folder)
+    if recipe.annotate.pages:
+        raw["annotate"]["pages"] = _absolute(recipe.annotate.pages, folder)
     if recipe.access.cookies:
         raw["access"]["cookies"] = _absolute(recipe.access.cookies, folder)
     stem = Path(path).name.split(".")[0] or recipe.name

@@ -181,7 +181,13 @@ class Recipe(Section):
             mirror["at"] = Path(mirror["at"]).name
         content["rights"]["opt_out"] = [Path(path).name for path in content["rights"]["opt_out"]]
         content["safety"]["hash_lists"] = [Path(path).name for path in content["safety"]["hash_lists"]]
-        for place in (content["measure"], "tagger"), (content["safety"], "nsfw_model"):
+        del content["annotate"]["url"]
+        paths = (
+            (content["measure"], "tagger"),
+            (content["safety"], "nsfw_model"),
+            (content["annotate"], "pages"),
+        )
+        for place in paths:
             place[0][place[1]] = place[0][place[1]] and Path(place[0][place[1]]).name
         for benchmark in content["benchmarks"]:
             for key in ("path", "workspace"):

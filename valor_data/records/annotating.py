@@ -78,7 +78,7 @@ class Answer(Record):
 
 
 class CaptionFault(Record):
-    """What is wrong with the text of a caption; of a revision that is mended, an empty list."""
+    """What is wrong with the text of a caption: of one that was checked and is good, nothing."""
 
     table = "caption_faults"
     key = ("caption_id",)

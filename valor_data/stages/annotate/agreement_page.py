@@ -17,7 +17,7 @@ _PAGE = """\
 :root {{ color-scheme: light dark; --ink: light-dark(#222, #ddd); --bar: light-dark(#4a7fb5, #7fb0e0); }}
 :root {{ --mark: light-dark(#b45309, #f0a35e); --faint: light-dark(#666, #999); }}
 body {{ font: 15px/1.5 system-ui, sans-serif; color: var(--ink); }}
-body {{ max-width: 70rem; margin: 2rem auto; padding: 0 1rem; }}
+body {{ max-width: 76rem; margin: 2rem auto; padding: 0 1rem; }}
 h2 {{ margin: 2.2rem 0 .2rem; }}
 p {{ max-width: 48rem; margin: .3rem 0 .8rem; }}
 nav a {{ color: var(--bar); margin-right: 1rem; }}
@@ -26,9 +26,12 @@ table {{ border-collapse: collapse; font-variant-numeric: tabular-nums; }}
 th, td {{ padding: .2rem .9rem .2rem 0; text-align: left; vertical-align: top; }}
 th, td {{ border-bottom: 1px solid #8884; }}
 th {{ font-weight: 600; }}
-td span {{ white-space: nowrap; }}
+th, td {{ white-space: nowrap; }}
+td:last-child {{ white-space: normal; }}
+td span {{ display: inline-block; min-width: 8rem; white-space: nowrap; }}
 small {{ color: var(--faint); }}
-svg {{ display: block; width: 100%; min-width: 6rem; height: 7px; margin-bottom: .25rem; }}
+/* A width of 0 lets the words say how wide the column is. */
+svg {{ display: block; width: 0; min-width: 100%; height: 7px; margin-bottom: .25rem; }}
 ul {{ padding-left: 1.2rem; max-width: 48rem; }}
 li {{ color: var(--mark); }}
 </style>
@@ -73,7 +76,7 @@ def _cell(cell: Cell) -> str:
     if not cell.ends:
         return f"<td>{escape(cell.text)}</td>"
     drawn = _drawn(cell.drawn) if cell.drawn else ""
-    return f"<td><span>{escape(cell.text)} <small>{escape(cell.ends)}</small></span>{drawn}</td>"
+    return f"<td><span>{escape(cell.text)} <small>{escape(cell.ends)}</small>{drawn}</span></td>"
 
 
 def _drawn(found: Estimate) -> str:

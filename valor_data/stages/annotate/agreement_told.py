@@ -139,7 +139,7 @@ def working(wrote: Sequence[Writer], checked: Sequence[Checker], unlike: dict[st
     if max(len(wrote), len(checked)) > _MOST_PEOPLE:
         notes.append(f"only the {_MOST_PEOPLE} busiest are shown; --json has all")
     rows = [
-        _row(one.annotator, what, f"{one.rate:.1%}", f"{one.others:.1%}", f"{one.p_value:.2g}")
+        _row(one.annotator, what, _percent(one.rate), _percent(one.others), f"{one.p_value:.2g}")
         for what, found in unlike.items()
         for one in found
     ]
@@ -150,8 +150,9 @@ def working(wrote: Sequence[Writer], checked: Sequence[Checker], unlike: dict[st
     elif wrote or checked:
         notes.append("one person alone: there is nobody to compare with")
     about = (
-        "Pseudonyms only. Seconds are medians; a page left open counts as three medians at most. Look into "
-        "a difference before you speak of it: clips are not equally hard."
+        "Pseudonyms only. Seconds are medians; a page left open counts as three medians at most. Who did "
+        "much and differs moves the rate of all others: look at the first name first, and into the clips, "
+        "for not all are equally hard."
     )
     return Section("People", about, tables, notes)
 
@@ -190,9 +191,9 @@ def ruling(found: Reviewing) -> Section:
         rows = [
             _row(
                 _rule(row.rule) + (" (this recipe)" if row.rule == found.own else ""),
-                _share(left) if left else f"{row.residual:.1%}",
-                f"{row.bad_passes:.1%}",
-                f"{row.good_sent_back:.1%}",
+                _share(left),
+                _percent(row.bad_passes),
+                _percent(row.good_sent_back),
                 f"{row.written:.2f}",
                 f"{row.checks:.2f}",
             )
@@ -203,7 +204,7 @@ def ruling(found: Reviewing) -> Section:
     if found.overlap:
         one = found.overlap
         head = ("independence", "captions", "all say the same", "if independent", "p")
-        cells = f"{one.captions:,}", f"{one.observed:.1%}", f"{one.expected:.1%}", f"{one.p_value:.2g}"
+        cells = f"{one.captions:,}", _percent(one.observed), _percent(one.expected), f"{one.p_value:.2g}"
         tables.append(Table(head, [_row("bad gold captions", *cells)]))
     elif found.quality.sensitivity:
         notes.append(
@@ -353,7 +354,7 @@ def _share(found: Estimate | None, *, drawn: bool = True) -> Cell:
     if found is None:
         return Cell(NONE)
     ends = f"{found.low * 100:.1f} to {found.high * 100:.1f}"
-    return Cell(f"{found.value * 100:.1f} %", ends, found if drawn else None)
+    return Cell(_percent(found.value), ends, found if drawn else None)
 
 
 def _number(found: Estimate | None, digits: int = 2) -> Cell:
@@ -364,6 +365,10 @@ def _number(found: Estimate | None, digits: int = 2) -> Cell:
 
 def _number_drawn(found: Estimate | None) -> Cell:
     return _number(found)._replace(drawn=found)
+
+
+def _percent(found: float) -> str:
+    return f"{found * 100:.1f} %"
 
 
 def _plain(found: float | None, digits: int = 1) -> str:

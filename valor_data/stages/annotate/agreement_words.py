@@ -15,6 +15,8 @@ from valor_data.text import bases, density, words
 from valor_data.text.naming import named
 
 SENSES = ("av", "v", "a")
+MOST_COUNTED = 20_000
+"""Captions of each sense that are looked into; more would make no number surer that a person acts on."""
 _JOINING = frozenset(("a", "an", "and", "by", "for", "in", "of", "on", "or", "the", "to", "with"))
 """Words of labels that tell nothing."""
 
@@ -89,9 +91,9 @@ class Counted(NamedTuple):
 
 
 def count(gathered: Gathered) -> dict[str, Counted]:
-    """caption_id -> what stands in it."""
+    """caption_id -> what stands in it, for at most `MOST_COUNTED` captions of each sense."""
     found = {}
-    for row in gathered.captions:
+    for row in _drawn(gathered.captions):
         said = words(row.text)
         tells = named(said)
         labels = _label_words(_labels(gathered, row))
@@ -105,14 +107,15 @@ def senses(gathered: Gathered, counts: Mapping[str, Counted]) -> list[Sense]:
     """See `Sense`; those without a caption are left out."""
     found = []
     for one in SENSES:
-        own = [counts[row.caption_id] for row in gathered.captions if row.modalities_seen == one]
+        captions = [row.caption_id for row in gathered.captions if row.modalities_seen == one]
+        own = [counts[caption] for caption in captions if caption in counts]
         if own:
             said, sounds, things, concepts, _ = (np.array(column) for column in zip(*own, strict=True))
             told = gathered.english
             found.append(
                 Sense(
                     one,
-                    len(own),
+                    len(captions),
                     mean(said),
                     mean(sounds) if told else None,
                     mean(things) if told else None,
@@ -127,7 +130,8 @@ def hints(gathered: Gathered, counts: Mapping[str, Counted]) -> Hints:
     arms: tuple[list[Counted], list[Counted]] = ([], [])
     for row in gathered.captions:
         task = gathered.tasks.get(row.external_id)
-        if task is not None and row.modalities_seen == "av" and _labels(gathered, row):
+        by_both = row.modalities_seen == "av" and row.caption_id in counts
+        if task is not None and by_both and _labels(gathered, row):
             arms[not task.hints].append(counts[row.caption_id])
     shown, hidden = (_hinted(arm, told=gathered.english) for arm in arms)
     pairs = zip(shown[1:], hidden[1:], strict=True)
@@ -180,6 +184,14 @@ def _hinted(own: Sequence[Counted], *, told: bool) -> Hinted:
         mean([one.sounds for one in own]) if told else None,
         clustered_share([one.from_labels for one in own], said) if len(own) > 1 else None,
     )
+
+
+def _drawn(captions: Sequence[Caption]) -> list[Caption]:
+    """Their ids are hashes, so the first by id are a random sample."""
+    ordered = sorted(captions, key=lambda row: row.caption_id)
+    return [
+        row for one in SENSES for row in [row for row in ordered if row.modalities_seen == one][:MOST_COUNTED]
+    ]
 
 
 def _labels(gathered: Gathered, caption: Caption) -> tuple[str, ...]:

@@ -1,10 +1,11 @@
 """Answers from the server: kept as they came, then as rows; a change is a new revision, no overwrite."""
 
 import json
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from itertools import islice
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypedDict
 
 from valor_data import layout
 from valor_data.labelstudio.answers import Said, said
@@ -18,8 +19,10 @@ from valor_data.workspace import Workspace
 
 _BY = "pull@1"
 _SEEN: dict[str, str] = {"av": "av", "muted": "v", "screen-off": "a"}
-_BACK_US = 2_000_000
-"""Asked for twice: a task that was stored while the last pull read may carry an earlier moment."""
+_BACK_US, _SETTLED_S = 2_000_000, 10.0
+"""So much is asked for twice, until so long after: what was being stored while the last pull read may carry
+an earlier moment than what it saw."""
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Pulled(NamedTuple):
@@ -46,10 +49,18 @@ def pull(workspace: Workspace, studio: Studio) -> Pulled:
     for place in places(workspace):
         project = studio.project(place.title)
         if project is not None:
-            puller.take(
-                f"{studio.url}#{project.id}", studio.changed(project, puller.since(studio.url, project.id))
-            )
+            name = f"{studio.url}#{project.id}"
+            puller.take(name, studio.changed(project, puller.since(name)))
     return puller.result()
+
+
+class _Cursor(TypedDict):
+    """How far a project was read."""
+
+    latest_us: int
+    """Latest change that was seen, by the server's clock."""
+    read_s: float
+    """When, by ours; 0: long enough ago."""
 
 
 class _Puller:
@@ -66,28 +77,37 @@ class _Puller:
             row.caption_id: row.author for row in workspace.tables.rows(Caption, origin=Origin.HUMAN)
         }
         try:
-            self._cursors: dict[str, int] = json.loads(workspace.store.get_bytes(layout.PULLED))
+            self._cursors: dict[str, _Cursor] = json.loads(workspace.store.get_bytes(layout.PULLED))
         except FileNotFoundError:
             self._cursors = {}
         self._counts = dict.fromkeys(("answers", "captions", "reviews", "foreign", "odd", "own"), 0)
         self._unsafe: set[str] = set()
         self._outputs: list[str] = []
 
-    def since(self, url: str, project_id: int) -> int:
-        """Microseconds since 1970 of the last task that was seen; 0: none yet."""
-        return max(0, self._cursors.get(f"{url}#{project_id}", 0) - _BACK_US)
+    def since(self, project: str) -> int:
+        """Microseconds since 1970 from which on a project's tasks are asked for; 0: none was seen yet."""
+        cursor = self._cursors.get(project)
+        if cursor is None:
+            return 0
+        return max(0, cursor["latest_us"] - (_BACK_US if cursor["read_s"] else 0))
 
     def take(self, project: str, changed: Iterable[dict[str, Any]]) -> None:
         """Keep what changed in a project, a page at a time; last of all how far it got."""
-        latest = self._cursors.get(project, 0)
+        old = self._cursors.get(project, {"latest_us": 0, "read_s": 0.0})
+        latest = old["latest_us"]
         tasks = iter(changed)
         while page := list(islice(tasks, PAGE)):
             answered = [task for task in page if task.get("annotations") or self._is_known(task)]
             if answered:
                 self._keep(answered)
             latest = max(latest, *(_moment_us(task.get("updated_at")) for task in page))
-        if latest != self._cursors.get(project):
-            self._cursors[project] = latest
+        now_s = time.time()
+        new = _Cursor(latest_us=latest, read_s=now_s)
+        if latest == old["latest_us"]:
+            settled = now_s - old["read_s"] > _SETTLED_S
+            new["read_s"] = 0.0 if settled else old["read_s"]
+        if new != old:
+            self._cursors[project] = new
             text = json.dumps(self._cursors, indent=1, sort_keys=True)
             self._workspace.store.put_bytes(layout.PULLED, text.encode())
 
@@ -232,4 +252,4 @@ def _moment_us(moment: object) -> int:
             moment = datetime.fromisoformat(moment)
         except ValueError:
             return 0
-    return round(moment.timestamp() * 1_000_000) if isinstance(moment, datetime) else 0
+    return (moment - _EPOCH) // timedelta(microseconds=1) if isinstance(moment, datetime) else 0

@@ -1,9 +1,9 @@
 """Questions to the server: what is missing there is imported, what nobody shall be shown is taken back."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
-from urllib.parse import quote
 
 from tqdm import tqdm
 
@@ -11,14 +11,15 @@ from valor_data import layout
 from valor_data.errors import FatalError, UserError
 from valor_data.labelstudio import config as pages
 from valor_data.labelstudio.client import Project, Studio, Unsure
+from valor_data.labelstudio.server import clip_url
 from valor_data.records import LabelTask, Mode
 from valor_data.stages.annotate.asking import caption_tasks, review_tasks
 from valor_data.stages.annotate.people import People
 from valor_data.stages.annotate.standing import Shown, known, shown_clips, standing_tasks
 from valor_data.workspace import Workspace
 
-BATCH = 5_000
-"""Tasks of one request: a thousand each would take a third longer."""
+BATCH = 10_000
+"""Tasks of one request, 4 MB: a thousand each take half as long again."""
 _TRIES, _WAIT_S = 6, 2.0
 _LONGEST = 28
 _SIGNED_S = 7 * 24 * 3600
@@ -93,6 +94,7 @@ def push(workspace: Workspace, studio: Studio, *, review: bool, progress: bool) 
     gone = _withdraw(
         workspace,
         studio,
+        standing.values(),
         lambda task: (
             task.clip_id not in clips
             or (review and task.stage == "review" and task.task_id not in asked | set(said.answers))
@@ -103,14 +105,20 @@ def push(workspace: Workspace, studio: Studio, *, review: bool, progress: bool) 
 
 def take_back(workspace: Workspace, studio: Studio) -> int:
     """Take every task of a clip that nobody shall be shown any more from the server; their number."""
-    if next(workspace.tables.rows(LabelTask), None) is None:
+    standing = standing_tasks(workspace)
+    if not standing:
         return 0
     clips = {shown.clip.clip_id for shown in shown_clips(workspace)}
-    return _withdraw(workspace, studio, lambda task: task.clip_id not in clips)
+    return _withdraw(workspace, studio, standing.values(), lambda task: task.clip_id not in clips)
 
 
-def _withdraw(workspace: Workspace, studio: Studio, is_gone: Callable[[LabelTask], bool]) -> int:
-    gone = [task for task in standing_tasks(workspace).values() if not task.withdrawn and is_gone(task)]
+def _withdraw(
+    workspace: Workspace,
+    studio: Studio,
+    tasks: Iterable[LabelTask],
+    is_gone: Callable[[LabelTask], bool],
+) -> int:
+    gone = [task for task in tasks if not task.withdrawn and is_gone(task)]
     for place in places(workspace):
         ids = {task.task_id for task in gone if _place_of(task, place)}
         project = studio.project(place.title) if ids else None
@@ -131,7 +139,11 @@ def _project(workspace: Workspace, studio: Studio, place: Place) -> tuple[Projec
     if place.page == "review":
         people = max(1, workspace.recipe.review.checkers)
     config = pages.label_config(
-        place.page, place.mode, hints=asked.hints != "off", events=asked.events and place.page == "caption"
+        place.page,
+        place.mode,
+        hints=asked.hints != "off",
+        events=asked.events and place.page == "caption",
+        folder=Path(asked.pages) if asked.pages else None,
     )
     description = f"valor-data, page {layout.digest(config)[:12]}"
     project = studio.project(place.title)
@@ -173,7 +185,7 @@ def _address(workspace: Workspace, key: str) -> str:
         return workspace.store.signed(key, _SIGNED_S)
     if not workspace.store.is_local:
         raise UserError("annotate.media = 'files' needs a workspace in a folder; give 'signed' or 'http'")
-    return f"/data/local-files/?d={quote(key)}"  # from the document root, which is the workspace
+    return clip_url(key)
 
 
 def _bring(
