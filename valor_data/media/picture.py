@@ -24,8 +24,9 @@ _COLOUR_EVERY = 4
 _STILL_EVERY, _MOST_STILLS, _STILL_SIDE = 8, 8, 640
 _LINES_A_ROW = 4
 """Lines of a frame that one row of the grid is taken from: all of them cost three times as much."""
-_FULL_RANGE = np.clip(np.round((np.arange(256) - 16) * 255 / 219), 0, 255).astype(np.uint8)
-"""Light from 0 to 255 for light from 16 to 235 (ITU-R BT.601 and BT.709)."""
+_FULL_LIGHT = np.clip(np.round((np.arange(256) - 16) * 255 / 219), 0, 255).astype(np.uint8)
+_FULL_CHROMA = np.clip(np.round((np.arange(256) - 128) * 255 / 224 + 128), 0, 255).astype(np.uint8)
+"""From 0 to 255 what is stored from 16 to 235 and to 240 (ITU-R BT.601 and BT.709)."""
 
 
 Light = NDArray[np.uint8]
@@ -156,9 +157,7 @@ class PictureMeter:
         place, frame = len(self._light), shown.frame
         self._light.append(shown.light_HV)
         if place % _COLOUR_EVERY == 0:
-            coloured = self._small(frame, "yuv444p")
-            chroma = np.stack([_plane(coloured, 1), _plane(coloured, 2)])
-            self._saturation.append(pictures.saturation(chroma))
+            self._saturation.append(pictures.saturation(self._small_chroma(frame)))
         if (
             place & (place - 1) == 0 and place.bit_length() % 2
         ):  # 1, 4, 16, 64 ...: few, however long the clip
@@ -168,14 +167,28 @@ class PictureMeter:
 
     def _small_light(self, frame: VideoFrame) -> Light:
         """Light at the grid's size in full range, upright."""
-        every = frame.height // (_LINES_A_ROW * (pictures.COLUMNS if self._turns % 2 else pictures.ROWS))
-        if every > 1 and _has_light(frame):
-            lines = _plane(frame, 0)[every // 2 :: every]
-            light = _plane(self._small(VideoFrame.from_numpy_buffer(lines, "gray"), "gray"), 0)
-            light = light if _is_full_range(frame) else _FULL_RANGE[light]
+        if _has_light(frame):
+            light = self._thin(_plane(frame, 0))
+            light = light if _is_full_range(frame) else _FULL_LIGHT[light]
         else:
             light = _plane(self._small(frame, "gray"), 0)
         return np.ascontiguousarray(np.rot90(light, self._turns) if self._turns else light)
+
+    def _small_chroma(self, frame: VideoFrame) -> NDArray[np.uint8]:
+        """Both planes of chroma (2, H, W) at the grid's size in full range, not yet upright."""
+        if _has_light(frame) and len(frame.planes) == 3:
+            chroma = np.stack([self._thin(_plane(frame, number)) for number in (1, 2)])
+            return chroma if _is_full_range(frame) else _FULL_CHROMA[chroma]
+        small = self._small(frame, "yuv444p")
+        return np.stack([_plane(small, 1), _plane(small, 2)])
+
+    def _thin(self, plane: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """A plane at the grid's size, from some of its lines."""
+        every = max(
+            1, len(plane) // (_LINES_A_ROW * (pictures.COLUMNS if self._turns % 2 else pictures.ROWS))
+        )
+        lines = VideoFrame.from_numpy_buffer(plane[every // 2 :: every], "gray")
+        return _plane(self._small(lines, "gray"), 0)
 
     def _small(self, frame: VideoFrame, pixels: str) -> VideoFrame:
         """A frame at the grid's size in full range, not yet upright."""

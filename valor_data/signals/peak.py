@@ -36,12 +36,17 @@ class TruePeak:
 
     def add(self, samples_NCT: NDArray[np.floating[Any]]) -> None:
         """Take more windows of finite samples, one after the other."""
-        channels = samples_NCT.shape[1]
+        channels, length = samples_NCT.shape[1:]
+        top = float(max(samples_NCT.max(initial=0.0), -samples_NCT.min(initial=0.0)))
+        if self._tail is not None:
+            top = max(top, float(np.abs(self._tail).max(initial=0.0)))
+        if top < max(MATTERS, _NEAR * self._highest) and length >= _TAPS:  # copy nothing
+            self._tail = samples_NCT[-1, :, -_TAPS:].copy()
+            return
         samples_CT = samples_NCT.transpose(1, 0, 2).reshape(channels, -1)
         if self._tail is not None:
             samples_CT = np.concatenate([self._tail, samples_CT], axis=1)
         self._tail = samples_CT[:, -_TAPS:]
-        top = float(max(samples_CT.max(initial=0.0), -samples_CT.min(initial=0.0)))
         if top < max(MATTERS, _NEAR * self._highest) or samples_CT.shape[1] < _TAPS:
             return
         self._highest = max(self._highest, top)

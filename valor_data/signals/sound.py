@@ -2,7 +2,7 @@
 
 import functools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -101,9 +101,11 @@ def windows(samples_NCT: Samples) -> Windows:
     """The levels of windows of one length. Samples that are no numbers are set to 0 in the argument."""
     count, channels, length = samples_NCT.shape
     # One number tells of all: a sample that is none spoils the sum.
-    finite_W = np.isfinite(np.vecdot(samples_NCT, samples_NCT)).all(axis=1)
+    power_NC = np.vecdot(samples_NCT, samples_NCT)
+    finite_W = np.isfinite(power_NC).all(axis=1)
     if not finite_W.all():
         np.nan_to_num(samples_NCT, copy=False, nan=0.0, posinf=0.0, neginf=0.0)
+        power_NC = np.vecdot(samples_NCT, samples_NCT)
     peak_W = np.maximum(samples_NCT.max(axis=(1, 2), initial=0.0), -samples_NCT.min(axis=(1, 2), initial=0.0))
     clipped_W = np.zeros(count, np.int64)
     for index in np.flatnonzero(peak_W >= CLIPPED):
@@ -113,8 +115,8 @@ def windows(samples_NCT: Samples) -> Windows:
         peak_W=peak_W,
         clipped_W=clipped_W,
         finite_W=finite_W,
-        mean_WC=samples_NCT.mean(axis=2),
-        square_WC=np.vecdot(samples_NCT, samples_NCT) / length,
+        mean_WC=np.vecdot(samples_NCT, np.ones(length, np.float32)) / np.float32(length),
+        square_WC=power_NC / length,
         product_W=np.vecdot(samples_NCT[:, 0], samples_NCT[:, min(1, channels - 1)]) / length,
     )
 
@@ -125,11 +127,11 @@ def spectra(samples_NCT: Samples, rate: int, heard_N: NDArray[np.bool_]) -> Spec
     mono_NT = samples_NCT[:, 0] / np.float32(channels)
     for channel in range(1, channels):  # a sum along so short an axis would cost ten times as much
         mono_NT += samples_NCT[:, channel] / np.float32(channels)
-    power_NF = _power(mono_NT * _scaled(fade(length)))
+    power_NF = _power(mono_NT * _scaled(fade, length))
     # Where the sound ends is told by a window that smears less, and every fourth one is enough.
     some = np.flatnonzero(heard_N)[::4]
-    clear_NF = _power(mono_NT[some] * _scaled(_hann(length)))
-    edges = np.linspace(0, power_NF.shape[1], min(BANDS, power_NF.shape[1]) + 1).astype(int)
+    clear_NF = _power(mono_NT[some] * _scaled(_hann, length))
+    edges = _edges(power_NF.shape[1])
     return Spectra(
         sum_F=clear_NF.sum(axis=0, dtype=np.float64),
         summed=len(clear_NF),
@@ -156,9 +158,17 @@ def _hann(length: int) -> Floats:
     return np.hanning(length).astype(np.float32)
 
 
-def _scaled(weights: Floats) -> Floats:
+@functools.lru_cache(maxsize=8)
+def _scaled(window: Callable[[int], Floats], length: int) -> Floats:
     """Weights with which the power of all bins sums to the mean square of the samples."""
-    return weights / np.float32(math.sqrt(len(weights) * float(np.square(weights).sum()) / 2))
+    weights = window(length)
+    return weights / np.float32(math.sqrt(length * float(np.square(weights).sum()) / 2))
+
+
+@functools.lru_cache(maxsize=4)
+def _edges(bins: int) -> NDArray[np.int_]:
+    """Where each band begins, and where the last one ends."""
+    return np.linspace(0, bins, min(BANDS, bins) + 1).astype(int)
 
 
 def _power(weighed_NT: Floats) -> Floats:
