@@ -1,16 +1,17 @@
 # Each target sets up .venv by itself; the only needs are Python >= 3.11 and make.
 PYTHON ?= python3
 MEDIA ?=
+RECIPE ?= demo-workspace/demo.toml
 JOBS ?= 2
 VENV := .venv
 BIN := $(VENV)/bin
 CONSTRAINTS := constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint format types schemas docs bench pretrain annotate clean
+.PHONY: help demo test check lint format types schemas docs bench pretrain annotate test-annotate clean
 
 help:  ## this list
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## */  make \1\t/' | expand -t 18
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */  make \1\t/' | expand -t 22
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -28,6 +29,10 @@ $(VENV)/.ready: pyproject.toml $(CONSTRAINTS) | $(BIN)/python
 $(VENV)/.ready-dev: pyproject.toml $(CONSTRAINTS) | $(BIN)/python
 	$(BIN)/pip install --quiet --disable-pip-version-check -c $(CONSTRAINTS) -e '.[dev]'
 	@touch $@ $(VENV)/.ready
+
+$(VENV)/.ready-annotate: $(VENV)/.ready-dev
+	$(BIN)/pip install --quiet --disable-pip-version-check -c $(CONSTRAINTS) -e '.[annotate,text]' playwright
+	@touch $@
 
 demo: $(VENV)/.ready  ## the whole chain on rendered footage; MEDIA=<folder> takes your own videos
 	$(BIN)/python -m valor_data.demo $(if $(MEDIA),--media '$(MEDIA)')
@@ -63,8 +68,14 @@ bench: $(VENV)/.ready-dev  ## all benchmarks; each prints ratios taken in one ru
 pretrain:  ## the reference trainer (not built yet: the next releases bring it)
 	@echo "make pretrain: the MGA/MGC reference trainer is not built yet; releases made today will feed it."
 
-annotate:  ## the Label Studio server (not built yet: the next releases bring it)
-	@echo "make annotate: the Label Studio round trip is not built yet; captions come in by 'valor-data annotate import'."
+annotate: $(VENV)/.ready-annotate  ## Label Studio for the demo's clips; RECIPE=<file> for your own
+	$(BIN)/valor-data annotate serve '$(RECIPE)'
+
+test-annotate: $(VENV)/.ready-annotate  ## annotators in a real Label Studio and a real browser
+	$(BIN)/python -c 'from valor_data.labelstudio import server; server.install(server.default_venv())'
+	@command -v chromium >/dev/null || [ "$$(id -u)" != 0 ] || \
+	  { apt-get update -qq && apt-get install -y -qq chromium; }
+	$(BIN)/python -m pytest tests/annotate
 
 clean:  ## remove .venv, caches and the demo's workspace
 	rm -rf $(VENV) demo-workspace dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis
