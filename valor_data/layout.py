@@ -27,6 +27,8 @@ _LONGEST_S = 10_000_000
 _YOUTUBE_HOSTS = ("youtube.com", "youtube-nocookie.com")
 
 OBJECTS = "clips/"
+QUALIFY = "qualify"
+"""The profile of clips that are rendered for the test before the work; no row names them."""
 TABLES = "tables/"
 MANIFEST = "manifest.json"
 SHA256SUMS = "SHA256SUMS"

@@ -28,7 +28,7 @@
 
   function meet(text) {
     const kept = sessionStorage.getItem(place(text));
-    if (kept && !text.value) {
+    if (kept && kept !== text.value) { // a draft or a caption to fix may stand there
       // The editor hears of a value only through the element's own setter and an event.
       Object.getOwnPropertyDescriptor(HTMLTextAreaElement.prototype, "value").set.call(text, kept);
       text.dispatchEvent(new Event("input", { bubbles: true }));

@@ -113,16 +113,23 @@ def browser() -> Iterator[Any]:
         opened.close()
 
 
-@pytest.fixture(scope="session")
-def annotator(studio: Studio, browser: Any) -> Iterator[Any]:
-    """The browser of a person who signed up by an invitation, on a small laptop's screen."""
+def sign_up(browser: Any, address: str, email: str) -> Any:
+    """The browser of a person who signed up by an invitation's address, on a small laptop's screen."""
     context = browser.new_context(viewport={"width": 1366, "height": 768})
     page = context.new_page()
-    page.goto(studio.server.login.url + studio.get("/api/invite")["invite_url"])
-    page.fill("#email", "annotator@example.org")
+    page.goto(address)
+    page.fill("#email", email)
     page.fill("#password", "long-enough-1")
     page.click("button[type=submit]")
     page.wait_for_function("!location.pathname.startsWith('/user/')")
     page.close()
+    return context
+
+
+@pytest.fixture(scope="session")
+def annotator(studio: Studio, browser: Any) -> Iterator[Any]:
+    """The browser of a person."""
+    invited = studio.server.login.url + studio.get("/api/invite")["invite_url"]
+    context = sign_up(browser, invited, "annotator@example.org")
     yield context
     context.close()

@@ -147,7 +147,8 @@ def test_without_answers_each_part_says_what_to_do(tmp_path: Path) -> None:
     assert found.cost.hours_left is None
     told = found.as_json()
     json.dumps(told, allow_nan=False)
-    assert set(told["notes"]) == {"Agreement", "People", "Review", "Senses", "Labels shown", "Hours"}
+    parts = {"Agreement", "People", "Review", "Senses", "Labels shown", "Drafts", "Hours"}
+    assert set(told["notes"]) == parts
     words = read_page(found)
     for hint in (
         "annotate.overlap_share", "review.checkers", "annotate push", "review.gold_share",
@@ -448,7 +449,8 @@ def test_the_command_and_its_twin(tmp_path: Path) -> None:
     assert run.exit_code == 0
     told = json.loads(run.stdout)
     assert {"command", "ok", "workspace", "captions", "checks", "writing", "checking", "writers", "checkers",
-            "differing", "reviewing", "senses", "hints", "cost", "page", "notes"} == set(told)  # fmt: skip
+            "differing", "reviewing", "senses", "hints", "drafts", "cost", "page",
+            "notes"} == set(told)  # fmt: skip
     assert told["command"] == "annotate agreement"
     assert told["writers"][0]["annotator"] == "ann-a"
     assert told["reviewing"]["own"] == {"checkers": 1, "tolerated": 0, "in_turn": False}

@@ -158,6 +158,9 @@ def test_append_arrow_takes_columns_in_any_order_and_stamps_them(tables: Tables)
             "reviewer": ["a", "b", "a"],
             "reasons": [[], ["typo"], ["wrong"]],
             "caption_id": ["c", "c", "c"],
+            "revision": [1, 1, 1],
+            "text": ["", "mended", ""],
+            "deleted": [False, False, False],
             "made_at_us": [1, 2, 3],
         }
     )

@@ -62,7 +62,7 @@ def test_what_was_fetched_and_what_was_not_is_published(tmp_path: Path) -> None:
         ["train.csv", "train", "available", "", ""],
     ]
     closed = found[found["reason"] == "opted_out"]["clip_id"].item()
-    lines = json.loads(valor("filter", str(made), "--explain", closed, "--json"))
+    lines = json.loads(valor("filter", str(made), "--explain", closed, "--json"))["lines"]
     assert any("has opted out" in line for line in lines)
     assert lines[-1] == "verdict   rejected: opted_out"
     report("status", str(made), "--availability", str(tmp_path / "again"))

@@ -51,7 +51,8 @@ def test_a_person_tunes_compares_and_changes_the_rules(
     assert done["reasons"]["no_audio"] == 1
     assert "inaudible" not in done["reasons"]  # it is listed as silence, which `audible` spares
     assert 0 < done["counts"]["kept"] <= len(labels) + sum(not clip["labels"] for clip in clips)
-    assert json.loads(valor("filter", str(path), "--explain", min(kept), "--json"))[-1] == "verdict   kept"
+    told = json.loads(valor("filter", str(path), "--explain", min(kept), "--json"))["lines"]
+    assert told[-1] == "verdict   kept"
 
 
 def test_the_presets_tell_audible_silent_and_mute_clips_apart(real_data: Path) -> None:

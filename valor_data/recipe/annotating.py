@@ -1,8 +1,8 @@
 """The part of a recipe that says what annotators are asked."""
 
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
 from valor_data.recipe.fetching import Section, Share
 
@@ -26,6 +26,15 @@ class Annotate(Section):
     """Asks for timed events too: what, from when to when, heard or seen."""
     captioned_too: bool = False
     """Asks for captions of clips that have an imported one."""
+    qualify: bool = False
+    """Whether only captions and checks count whose author has passed the test of `qualification.json`."""
+    drafts: Annotated[str, Field(pattern=r"^model:.+$")] | None = None
+    """Author of imported captions, `model:<name>`, that are put before the first writer of a clip, in a
+    project of their own."""
+    undrafted_share: Share = 0.2
+    """Share of that project's clips that come without the draft, so that what a draft does can be told."""
+    planted_share: Share = 0.05
+    """Share of its drafts into which a wrong word is put: do people read what they are given?"""
     media: Literal["files", "signed", "http"] = "files"
     """How the page gets the clips: from the server's own disk, by addresses that an object store signs, or
     from `media_url`."""

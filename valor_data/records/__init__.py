@@ -14,7 +14,7 @@ annotating   what annotators are asked, and what they answer
 
 from pydantic import BaseModel, ConfigDict
 
-from valor_data.records.annotating import Answer, CaptionFault, Flag, LabelTask, Mode
+from valor_data.records.annotating import Answer, CaptionFault, Flag, LabelTask, Mode, Qualified
 from valor_data.records.clips import (
     BadRow,
     Clip,
@@ -54,9 +54,9 @@ from valor_data.records.words import (
 __all__ = [
     "MEASURES", "TABLES", "Answer", "AudioMeasures", "AvMeasures", "BadRow", "Caption", "CaptionFault",
     "Clip", "ClipId", "Compared", "Flag", "LabelTask", "Leak", "ListMember", "Measures", "Media", "Mode",
-    "Ms", "Neighbour", "OptOut", "Origin", "Outcome", "Prints", "Quarantine", "Record", "Release", "Report",
-    "Review", "SafetyMeasures", "Segment", "SegmentList", "Sha256", "Share", "SpeechMeasures", "SplitOf",
-    "Status", "TagMeasures", "Verdict", "Video", "VideoMeasures", "Words",
+    "Ms", "Neighbour", "OptOut", "Origin", "Outcome", "Prints", "Qualified", "Quarantine", "Record",
+    "Release", "Report", "Review", "SafetyMeasures", "Segment", "SegmentList", "Sha256", "Share",
+    "SpeechMeasures", "SplitOf", "Status", "TagMeasures", "Verdict", "Video", "VideoMeasures", "Words",
 ]  # fmt: skip
 
 
@@ -66,7 +66,7 @@ TABLES: dict[str, type[Record]] = {
         Clip, SegmentList, ListMember, BadRow, OptOut, Video, Media, Outcome, AudioMeasures, VideoMeasures,
         AvMeasures, SpeechMeasures, TagMeasures, SafetyMeasures, Prints, Neighbour, Leak, Compared,
         Quarantine, Verdict,
-        Caption, CaptionFault, LabelTask, Answer, Review, SplitOf, Release,
+        Caption, CaptionFault, LabelTask, Answer, Qualified, Review, SplitOf, Release,
     )
 }  # fmt: skip
 """Every record by the name of its table."""

@@ -13,7 +13,8 @@ Flags = Annotated[tuple[Flag, ...], Field(strict=False)]
 
 
 class LabelTask(Record):
-    """One question to one person: write a caption, or check one. It stands on the server under `task_id`."""
+    """One question to one person: write a caption, with a draft or without, check one, or take the test. It
+    stands on the server under `task_id`."""
 
     table = "label_tasks"
     key = ("task_id",)
@@ -21,12 +22,13 @@ class LabelTask(Record):
     task_id: str
     """24 hex digits of all that makes it this question; the server's own numbers are used again."""
     clip_id: ClipId
-    stage: Literal["caption", "review"]
+    stage: Literal["qualify", "caption", "draft", "review"]
     mode: Mode = "av"
     slot: int = 0
     """Of several people who are asked the same, each has a slot of his own."""
     turn: int = 1
-    """Second and later ones: the caption of the turn before was rejected, or its text was faulty."""
+    """Second and later ones: the caption of the turn before was rejected, or its text was faulty. `qualify`:
+    which attempt."""
     kind: Literal["work", "gold", "audit"] = "work"
     """`gold`: the right answer is known. `audit`: a random sample of what was accepted."""
     expected: Literal["accept", "reject", ""] = ""
@@ -39,6 +41,10 @@ class LabelTask(Record):
     """Who must not get it: nobody checks a caption of his own, or writes one again."""
     hints: Words = ()
     """Labels that are shown beside the clip. What is shown is copied, so it is known."""
+    draft: str = ""
+    """`draft`: what stood in the field at first; empty in the arm without drafts."""
+    planted: str = ""
+    """A word in the draft that was made wrong on purpose."""
     withdrawn: bool = False
     """Taken from the server: nobody is to be shown the clip any more."""
 
@@ -59,6 +65,8 @@ class Answer(Record):
     text: str = ""
     """The caption, or in a review the corrected one."""
     flags: Flags = ()
+    heard: Words = ()
+    """`qualify`: the boxes that were ticked for what is heard."""
     verdict: Literal["accept", "fix", "reject", ""] = ""
     reasons: Words = ()
     """Why a checker did not accept."""
@@ -75,6 +83,24 @@ class Answer(Record):
     """When it was last changed, as the server says."""
     revision: int = 1
     deleted: bool = False
+
+
+class Qualified(Record):
+    """How somebody did in the test, as it was first judged: an answer that is changed later moves nothing."""
+
+    table = "qualifications"
+    key = ("annotator",)
+    history = True
+
+    annotator: str
+    """Pseudonym."""
+    attempts: int
+    """Attempts that are over."""
+    passed_tasks: int
+    """Of the last attempt."""
+    tasks: int
+    """All that an attempt has."""
+    passed: bool
 
 
 class CaptionFault(Record):

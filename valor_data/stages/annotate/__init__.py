@@ -2,11 +2,14 @@
 
 asking     what is to be asked next, from what was asked and answered; pure
 standing   what the tables know of it
+qualifying the test before the work: its file, and who has passed
+trial      the same in a workspace
+drafting   a model's captions as drafts; pure
 people     who is who: the one file that links a pseudonym to an account
 push       questions to the server
 pull       answers from it
 checking   the text of captions
-agree      how far people agree, and what it is worth: from its rows, numbers, words and page
+agree      how far people agree, and what it is worth: from its rows, numbers, cells and page
 """
 
 from valor_data.stages.annotate.agree import Agreed, agree
@@ -14,7 +17,9 @@ from valor_data.stages.annotate.checking import Checked, check
 from valor_data.stages.annotate.people import forget
 from valor_data.stages.annotate.pull import Pulled, pull
 from valor_data.stages.annotate.push import Pushed, push, take_back
+from valor_data.stages.annotate.trial import Renderer
 
 __all__ = [
-    "Agreed", "Checked", "Pulled", "Pushed", "agree", "check", "forget", "pull", "push", "take_back",
+    "Agreed", "Checked", "Pulled", "Pushed", "Renderer", "agree", "check", "forget", "pull", "push",
+    "take_back",
 ]  # fmt: skip

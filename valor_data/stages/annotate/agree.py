@@ -3,10 +3,12 @@
 from typing import Any, NamedTuple
 
 from valor_data import layout
-from valor_data.agreement import Outlier
+from valor_data.agreement import DraftEffect, Outlier
+from valor_data.stages.annotate import agreement_drafts as drafts
 from valor_data.stages.annotate import agreement_people as people
 from valor_data.stages.annotate import agreement_told as told
 from valor_data.stages.annotate import agreement_words as wording
+from valor_data.stages.annotate.agreement_cells import NONE, Section
 from valor_data.stages.annotate.agreement_page import page
 from valor_data.stages.annotate.agreement_rows import gather
 from valor_data.workspace import Workspace
@@ -27,11 +29,12 @@ class Agreed(NamedTuple):
     reviewing: people.Reviewing
     senses: list[wording.Sense]
     hints: wording.Hints
+    drafts: DraftEffect
     cost: wording.Cost
     page: str
     """Path or URL of the page."""
 
-    def sections(self) -> list[told.Section]:
+    def sections(self) -> list[Section]:
         """For people."""
         return [
             told.agreeing(self.writing, self.checking),
@@ -39,6 +42,7 @@ class Agreed(NamedTuple):
             told.ruling(self.reviewing),
             told.sensing(self.senses),
             told.hinting(self.hints),
+            drafts.told(self.drafts),
             told.costing(self.cost),
         ]
 
@@ -47,7 +51,7 @@ class Agreed(NamedTuple):
         return (
             f"{self.captions:,} captions of {len(self.writers):,} annotators, {self.checks:,} checks of "
             f"{len(self.checkers):,} checkers. Beside a number stands the interval that holds the truth 95 "
-            f"times of 100; {told.NONE} is what cannot be told."
+            f"times of 100; {NONE} is what cannot be told."
         )
 
     def as_json(self) -> dict[str, Any]:
@@ -80,6 +84,7 @@ def agree(workspace: Workspace) -> Agreed:
         people.reviewing(gathered),
         wording.senses(gathered, counted),
         wording.hints(gathered, counted),
+        drafts.drafting(gathered),
         wording.cost(gathered),
         f"{workspace.root.rstrip('/')}/{layout.AGREEMENT}",
     )

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from html import escape
 
 from valor_data.agreement import Estimate
-from valor_data.stages.annotate.agreement_told import Cell, Section, Table
+from valor_data.stages.annotate.agreement_cells import Cell, Section, Table
 
 _PAGE = """\
 <!doctype html>

@@ -47,7 +47,7 @@ MOST_COMPARED = 5000
 
 class Writing(NamedTuple):
     """Agreement of those who captioned the same clip in the same mode, first tries only: a second one is
-    asked for only where the first was bad."""
+    asked for only where the first was bad. Who was given a draft did not write alone, and is left out."""
 
     clips: int
     """With two answers or more."""
@@ -85,6 +85,8 @@ class Writer(NamedTuple):
     faults: dict[str, int]
     gold: Estimate | None
     """Share of checks with a known answer that this person got right."""
+    passed: bool | None
+    """The test before the work; None: not taken."""
 
 
 class Checker(NamedTuple):
@@ -99,6 +101,8 @@ class Checker(NamedTuple):
     """Of the checks that are neither gold nor audit."""
     quality: Quality
     """From gold."""
+    passed: bool | None
+    """As above."""
 
 
 class Reviewing(NamedTuple):
@@ -129,7 +133,7 @@ def writing(gathered: Gathered) -> Writing:
     """See `Writing`."""
     by_clip: dict[str, dict[str, Answer]] = {}
     for task, answer in gathered.written:
-        if task.turn == 1 and not answer.skipped:
+        if task.turn == 1 and not answer.skipped and not task.draft:
             by_clip.setdefault(f"{task.clip_id} {task.mode}", {})[answer.annotator] = answer
     both = {clip: answers for clip, answers in by_clip.items() if len(answers) > 1}
     said = [(clip, name, answer) for clip, answers in both.items() for name, answer in answers.items()]
@@ -191,6 +195,7 @@ def writers(gathered: Gathered) -> list[Writer]:
             share(faulty[one.annotator], one.captions),
             dict(sorted(faults[one.annotator].items(), key=lambda item: (-item[1], item[0]))),
             share(*gold.get(one.annotator, (0, 0))),
+            gathered.passed.get(one.annotator),
         )
         for one in standings(works)
     ]
@@ -215,6 +220,7 @@ def checkers(gathered: Gathered) -> list[Checker]:
             one.per_hour,
             share(*rejected.get(one.annotator, (0, 0))),
             qualities.get(one.annotator, Quality(None, None)),
+            gathered.passed.get(one.annotator),
         )
         for one in standings(works)
     ]

@@ -6,7 +6,7 @@ from typing import NamedTuple
 from valor_data.recipe import Recipe
 from valor_data.records import Answer, Caption, LabelTask, Review
 from valor_data.stages.annotate.asking import Known, is_accepted, is_rejected
-from valor_data.stages.annotate.standing import known, shown_clips, standing_tasks
+from valor_data.stages.annotate.standing import known, results, shown_clips, standing_tasks
 from valor_data.workspace import Workspace
 
 
@@ -36,6 +36,8 @@ class Gathered(NamedTuple):
     """Caption and revision -> its reviews."""
     labels: Mapping[str, tuple[str, ...]]
     """Labels of the clips that may be shown."""
+    passed: Mapping[str, bool]
+    """Person -> whether the test before the work is passed; who never took it is missing."""
     waiting: int
     """Clips that may be shown, for which a caption is wanted and none is accepted."""
 
@@ -55,9 +57,11 @@ def gather(workspace: Workspace) -> Gathered:
         if task is None:
             continue
         for answer in answers:
-            if task.stage == "caption":
+            if task.stage in ("caption", "draft"):
                 written.append(Said(task, answer))
-            elif answer.verdict and answer.annotator not in task.not_for.split(","):
+            elif (
+                task.stage == "review" and answer.verdict and answer.annotator not in task.not_for.split(",")
+            ):
                 checked.append(Said(task, answer))
     faults = {
         row.caption_id: fault.faults
@@ -77,7 +81,10 @@ def gather(workspace: Workspace) -> Gathered:
         labels[clip.clip_id] = clip.labels
         wanted = recipe.annotate.captioned_too or not clip.captioned
         waiting += wanted and clip.clip_id not in done
-    return Gathered(recipe, written, checked, captions, tasks, faults, accepted, reviews, labels, waiting)
+    passed = {name: row.passed for name, row in results(workspace).items()}
+    return Gathered(
+        recipe, written, checked, captions, tasks, faults, accepted, reviews, labels, passed, waiting
+    )
 
 
 def _settled(recipe: Recipe, caption: Caption, said: Known) -> bool | None:

@@ -2,9 +2,20 @@
 
 from collections.abc import Sequence
 from textwrap import wrap
-from typing import NamedTuple
 
-from valor_data.agreement import Agreement, Alike, Estimate, Outlier, Rule
+from valor_data.agreement import Agreement, Alike, Outlier, Rule
+from valor_data.stages.annotate.agreement_cells import (
+    NONE,
+    Cell,
+    Section,
+    Table,
+    cells,
+    drawn_cell,
+    number_cell,
+    percent,
+    plain,
+    share_cell,
+)
 from valor_data.stages.annotate.agreement_people import (
     Checker,
     Checking,
@@ -14,41 +25,10 @@ from valor_data.stages.annotate.agreement_people import (
 )
 from valor_data.stages.annotate.agreement_words import Cost, Hints, Sense
 
-NONE = "-"
 _MOST_PEOPLE = 200
 _WIDTH = 120
+_TEST = {True: "passed", False: "not passed", None: NONE}
 _SENSES = {"av": "heard and seen", "v": "seen only", "a": "heard only"}
-
-
-class Cell(NamedTuple):
-    """What stands in a table."""
-
-    text: str
-    ends: str = ""
-    """Of its interval."""
-    drawn: Estimate | None = None
-    """To be drawn on an axis from 0 to 1."""
-
-    def __str__(self) -> str:
-        return f"{self.text} ({self.ends})" if self.ends else self.text
-
-
-class Table(NamedTuple):
-    """Rows under a head; the first cell of a row names it."""
-
-    head: tuple[str, ...]
-    rows: list[tuple[Cell, ...]]
-
-
-class Section(NamedTuple):
-    """A part of the page."""
-
-    title: str
-    about: str
-    """How to read it."""
-    tables: list[Table]
-    notes: list[str]
-    """What cannot be told, and what to do; what to bear in mind."""
 
 
 def agreeing(wrote: Writing, checked: Checking) -> Section:
@@ -56,7 +36,7 @@ def agreeing(wrote: Writing, checked: Checking) -> Section:
     tables, notes = [], []
     if wrote.clips > 1:
         rows = [
-            _row(flag, f"{wrote.flagged[flag]:,}", *_agreement(found, told=bool(wrote.flagged[flag])))
+            cells(flag, f"{wrote.flagged[flag]:,}", *_agreement(found, told=bool(wrote.flagged[flag])))
             for flag, found in wrote.flags.items()
         ]
         tables.append(Table(("flag", "ticked", *_COEFFICIENTS), rows))
@@ -78,11 +58,11 @@ def agreeing(wrote: Writing, checked: Checking) -> Section:
             ]
         tables.append(Table((f"captions of {wrote.compared:,} clips", "same clip", "other clip"), rows))
     if checked.captions > 1:
-        rows = [_row("reject or not", f"{checked.captions:,}", *_agreement(checked.rejected))]
+        rows = [cells("reject or not", f"{checked.captions:,}", *_agreement(checked.rejected))]
         tables.append(Table(("checks", "captions", *_COEFFICIENTS), rows))
         rows = [
-            _row("all checks", _number(checked.reasons)),
-            _row("where all found something wrong", _number(checked.reasons_of_faulty)),
+            cells("all checks", number_cell(checked.reasons)),
+            cells("where all found something wrong", number_cell(checked.reasons_of_faulty)),
         ]
         tables.append(Table(("reasons of checkers", "alpha (MASI)"), rows))
     else:
@@ -101,45 +81,49 @@ def working(wrote: Sequence[Writer], checked: Sequence[Checker], unlike: dict[st
     """Each annotator and checker."""
     tables, notes = [], []
     head: tuple[str, ...]
+    tested = any(one.passed is not None for people in (wrote, checked) for one in people)
+    last = ("test",) if tested else ()
     if wrote:
-        head = ("annotator", "captions", "seconds", "an hour", "accepted", "with a fault", "gold", "faults")
+        head = ("annotator", "captions", "seconds", "an hour", "accepted", "with a fault", "gold")
         rows = [
-            _row(
+            cells(
                 one.annotator,
                 f"{one.captions:,}",
-                _number(one.lead_s, 0),
-                _plain(one.per_hour),
-                _share(one.accepted),
-                _share(one.faulty),
-                _share(one.gold),
+                number_cell(one.lead_s, 0),
+                plain(one.per_hour),
+                share_cell(one.accepted),
+                share_cell(one.faulty),
+                share_cell(one.gold),
+                *((_TEST[one.passed],) if tested else ()),
                 ", ".join(f"{kind} {count:,}" for kind, count in one.faults.items()) or NONE,
             )
             for one in sorted(wrote, key=lambda one: -one.captions)[:_MOST_PEOPLE]
         ]
-        tables.append(Table(head, rows))
+        tables.append(Table((*head, *last, "faults"), rows))
     else:
         notes.append("no caption yet: 'annotate push', let people write, then 'annotate pull'")
     if checked:
         head = ("checker", "checks", "seconds", "an hour", "rejects", "bad gold seen", "good gold kept")
         rows = [
-            _row(
+            cells(
                 one.annotator,
                 f"{one.checks:,}",
-                _number(one.lead_s, 0),
-                _plain(one.per_hour),
-                _share(one.rejected),
-                _share(one.quality.sensitivity),
-                _share(one.quality.specificity),
+                number_cell(one.lead_s, 0),
+                plain(one.per_hour),
+                share_cell(one.rejected),
+                share_cell(one.quality.sensitivity),
+                share_cell(one.quality.specificity),
+                *((_TEST[one.passed],) if tested else ()),
             )
             for one in sorted(checked, key=lambda one: -one.checks)[:_MOST_PEOPLE]
         ]
-        tables.append(Table(head, rows))
+        tables.append(Table((*head, *last), rows))
     else:
         notes.append("no check yet: 'annotate review', let people check, then 'annotate pull'")
     if max(len(wrote), len(checked)) > _MOST_PEOPLE:
         notes.append(f"only the {_MOST_PEOPLE} busiest are shown; --json has all")
     rows = [
-        _row(one.annotator, what, _percent(one.rate), _percent(one.others), f"{one.p_value:.2g}")
+        cells(one.annotator, what, percent(one.rate), percent(one.others), f"{one.p_value:.2g}")
         for what, found in unlike.items()
         for one in found
     ]
@@ -161,14 +145,14 @@ def ruling(found: Reviewing) -> Section:
     """What the rule of review comes to."""
     notes = []
     known = [
-        _row("checks that reject", _share(found.rejected)),
-        _row("bad gold captions rejected (sensitivity)", _share(found.quality.sensitivity)),
-        _row(
+        cells("checks that reject", share_cell(found.rejected)),
+        cells("bad gold captions rejected (sensitivity)", share_cell(found.quality.sensitivity)),
+        cells(
             "good gold captions accepted (specificity)",
-            "taken for 100 %" if found.assumed else _share(found.quality.specificity),
+            "taken for 100 %" if found.assumed else share_cell(found.quality.specificity),
         ),
-        _row("bad captions among those written", _share(found.bad_share)),
-        _row(f"bad captions among the {found.accepted:,} accepted, from the audit", _share(found.audit)),
+        cells("bad captions among those written", share_cell(found.bad_share)),
+        cells(f"bad captions among the {found.accepted:,} accepted, from the audit", share_cell(found.audit)),
     ]
     tables = [Table(("known", "share"), known)] if found.rejected or found.gold else []
     if found.quality.sensitivity is None:
@@ -189,11 +173,11 @@ def ruling(found: Reviewing) -> Section:
         )
     if found.rules:
         rows = [
-            _row(
+            cells(
                 _rule(row.rule) + (" (this recipe)" if row.rule == found.own else ""),
-                _share(left),
-                _percent(row.bad_passes),
-                _percent(row.good_sent_back),
+                share_cell(left),
+                percent(row.bad_passes),
+                percent(row.good_sent_back),
                 f"{row.written:.2f}",
                 f"{row.checks:.2f}",
             )
@@ -204,8 +188,8 @@ def ruling(found: Reviewing) -> Section:
     if found.overlap:
         one = found.overlap
         head = ("independence", "captions", "all say the same", "if independent", "p")
-        cells = f"{one.captions:,}", _percent(one.observed), _percent(one.expected), f"{one.p_value:.2g}"
-        tables.append(Table(head, [_row("bad gold captions", *cells)]))
+        told = f"{one.captions:,}", percent(one.observed), percent(one.expected), f"{one.p_value:.2g}"
+        tables.append(Table(head, [cells("bad gold captions", *told)]))
     elif found.quality.sensitivity:
         notes.append(
             "no gold caption was checked by two people, so it is not known whether checkers overlook the "
@@ -226,13 +210,13 @@ def ruling(found: Reviewing) -> Section:
 def sensing(found: Sequence[Sense]) -> Section:
     """What eye and ear give."""
     rows = [
-        _row(
+        cells(
             _SENSES[one.senses],
             f"{one.captions:,}",
-            _number(one.words, 1),
-            _number(one.sounds),
-            _number(one.things),
-            _share(one.density),
+            number_cell(one.words, 1),
+            number_cell(one.sounds),
+            number_cell(one.things),
+            share_cell(one.density),
         )
         for one in found
     ]
@@ -252,12 +236,12 @@ def sensing(found: Sequence[Sense]) -> Section:
 def hinting(found: Hints) -> Section:
     """What shown labels do."""
     rows = [
-        _row(
+        cells(
             name,
             f"{one.captions:,}",
-            _number(one.words, 1),
-            _number(one.sounds),
-            _share(one.from_labels, drawn=one is not found.difference),
+            number_cell(one.words, 1),
+            number_cell(one.sounds),
+            share_cell(one.from_labels, drawn=one is not found.difference),
         )
         for name, one in (
             ("shown", found.shown),
@@ -284,14 +268,14 @@ def hinting(found: Hints) -> Section:
 def costing(found: Cost) -> Section:
     """Hours."""
     rows = [
-        _row("captions: hours of work", _plain(found.caption_hours)),
-        _row("captions an hour", _plain(found.captions_per_hour)),
-        _row("checks: hours of work", _plain(found.check_hours)),
-        _row("checks an hour", _plain(found.checks_per_hour)),
-        _row("accepted captions", f"{found.accepted:,}"),
-        _row("hours for an accepted caption, all counted", _plain(found.hours_per_accepted, 3)),
-        _row("clips that wait for an accepted caption", f"{found.waiting:,}"),
-        _row("hours left for them", _plain(found.hours_left)),
+        cells("captions: hours of work", plain(found.caption_hours)),
+        cells("captions an hour", plain(found.captions_per_hour)),
+        cells("checks: hours of work", plain(found.check_hours)),
+        cells("checks an hour", plain(found.checks_per_hour)),
+        cells("accepted captions", f"{found.accepted:,}"),
+        cells("hours for an accepted caption, all counted", plain(found.hours_per_accepted, 3)),
+        cells("clips that wait for an accepted caption", f"{found.waiting:,}"),
+        cells("hours left for them", plain(found.hours_left)),
     ]
     notes = []
     if not found.answers:
@@ -333,43 +317,14 @@ _COEFFICIENTS = ("same", "Fleiss' kappa", "Gwet's AC1", "Krippendorff's alpha")
 
 def _agreement(found: Agreement, *, told: bool = True) -> tuple[Cell, ...]:
     """What nobody ever said leaves chance nothing to tell."""
-    return _share(found.same), *(_number_drawn(one if told else None) for one in found[1:])
+    return share_cell(found.same), *(drawn_cell(one if told else None) for one in found[1:])
 
 
 def _alike(name: str, found: Alike) -> tuple[Cell, ...]:
-    return _row(name, _number_drawn(found.same_clip), _plain(found.other_clip, 2))
+    return cells(name, drawn_cell(found.same_clip), plain(found.other_clip, 2))
 
 
 def _rule(rule: Rule) -> str:
     one = f"{rule.checkers} checker{'s' if rule.checkers > 1 else ''}"
     few = f"{rule.tolerated or 'no'} rejection{'s' if rule.tolerated > 1 else ''} borne"
     return f"{one}, {few}{', in turn' if rule.in_turn else ''}"
-
-
-def _row(*cells: Cell | str) -> tuple[Cell, ...]:
-    return tuple(one if isinstance(one, Cell) else Cell(one) for one in cells)
-
-
-def _share(found: Estimate | None, *, drawn: bool = True) -> Cell:
-    if found is None:
-        return Cell(NONE)
-    ends = f"{found.low * 100:.1f} to {found.high * 100:.1f}"
-    return Cell(_percent(found.value), ends, found if drawn else None)
-
-
-def _number(found: Estimate | None, digits: int = 2) -> Cell:
-    if found is None:
-        return Cell(NONE)
-    return Cell(f"{found.value:.{digits}f}", f"{found.low:.{digits}f} to {found.high:.{digits}f}")
-
-
-def _number_drawn(found: Estimate | None) -> Cell:
-    return _number(found)._replace(drawn=found)
-
-
-def _percent(found: float) -> str:
-    return f"{found * 100:.1f} %"
-
-
-def _plain(found: float | None, digits: int = 1) -> str:
-    return NONE if found is None else f"{found:,.{digits}f}"

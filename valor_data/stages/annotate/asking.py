@@ -12,6 +12,7 @@ from typing import Literal, NamedTuple
 from valor_data import layout
 from valor_data.recipe import Recipe
 from valor_data.records import Answer, Caption, CaptionFault, LabelTask, Mode, Origin, Review
+from valor_data.stages.annotate.drafting import plant
 
 MOST_TURNS = 3
 """So many people are asked for a caption that others keep rejecting; then the clip is left alone."""
@@ -25,6 +26,8 @@ class Clip(NamedTuple):
     labels: tuple[str, ...]
     captioned: bool
     """Whether a caption came with a list."""
+    draft: str = ""
+    """A model's caption that may be offered to its first writer."""
 
 
 class Known(NamedTuple):
@@ -37,6 +40,10 @@ class Known(NamedTuple):
     faults: Mapping[str, CaptionFault]
     reviews: Mapping[str, Sequence[Review]]
     """caption_id -> reviews of whatever revision."""
+    asked: Mapping[str, LabelTask]
+    """task_id -> what stands on the server, or was answered."""
+    waiting: Collection[str]
+    """Who has not passed the test and still may: what they say is waited for."""
 
 
 def draws(seed: int, what: str, clip_id: str, share: float) -> bool:
@@ -100,6 +107,8 @@ def _turns(
     """One question, and again to others as long as its answers do not serve; `writers` grows."""
     for turn in range(1, MOST_TURNS + 1):
         task = _caption_task(recipe, clip, mode, slot, turn, writers)
+        if (mode, slot, turn) == ("av", 0, 1) and task.task_id not in known.asked:
+            task = _drafted(recipe, clip, task, known)
         yield task
         answers = known.answers.get(task.task_id, ())
         writers += [one.annotator for one in answers if one.annotator not in writers]
@@ -126,9 +135,29 @@ def _caption_task(
     )
 
 
+def _drafted(recipe: Recipe, clip: Clip, plain: LabelTask, known: Known) -> LabelTask:
+    """The first question with a draft, or in the arm without; as it is where the clip has no draft. One that
+    was asked stays as it was asked."""
+    seed, task_id = recipe.annotate.seed, layout.digest(["draft", clip.clip_id])[:24]
+    if task_id in known.asked:
+        return known.asked[task_id]
+    if not clip.draft:
+        return plain
+    task = plain.model_copy(update={"task_id": task_id, "stage": "draft"})
+    if draws(seed, "undrafted", clip.clip_id, recipe.annotate.undrafted_share):
+        return task
+    planted = None
+    if draws(seed, "planted", clip.clip_id, recipe.annotate.planted_share):
+        planted = plant(clip.draft, clip.clip_id)
+    text, word = planted or (clip.draft, "")
+    return task.model_copy(update={"draft": text, "planted": word})
+
+
 def _serves(recipe: Recipe, task: LabelTask, answer: Answer, known: Known) -> bool:
-    """Whether a caption came of it that nobody has said no to."""
+    """Whether a caption came of it that nobody has said no to, or may still come."""
     caption = known.captions.get(caption_id(task, answer))
+    if caption is None and answer.annotator in known.waiting:
+        return True
     if caption is None or caption.deleted:
         return False
     return not _goes_back(caption, known) and not is_rejected(recipe, caption, known)

@@ -12,9 +12,11 @@ from valor_data.labelstudio.answers import Said, said
 from valor_data.labelstudio.client import PAGE, Studio
 from valor_data.records import Answer, Caption, LabelTask, Origin, Quarantine, Review
 from valor_data.stages.annotate.asking import caption_id
+from valor_data.stages.annotate.drafting import keeps_planted
 from valor_data.stages.annotate.people import People
 from valor_data.stages.annotate.push import places
-from valor_data.stages.annotate.standing import standing_tasks
+from valor_data.stages.annotate.standing import results, standing_tasks
+from valor_data.stages.annotate.trial import Trial
 from valor_data.workspace import Workspace
 
 _BY = "pull@1"
@@ -40,17 +42,22 @@ class Pulled(NamedTuple):
     """Answers of an odd form."""
     own: int
     """Checks by who wrote the caption; they do not count."""
+    passed: int
+    """People who have passed the test with this pull."""
+    waiting: int
+    """Standing captions and checks by people who have not passed the test."""
     outputs: list[str]
 
 
 def pull(workspace: Workspace, studio: Studio) -> Pulled:
     """Take over what changed since the last pull. Killed at any moment, the next pull gets it again."""
     puller = _Puller(workspace, studio)
-    for place in places(workspace):
+    for place in places(workspace, puller.trial.attempts):
         project = studio.project(place.title)
         if project is not None:
             name = f"{studio.url}#{project.id}"
             puller.take(name, studio.changed(project, puller.since(name)))
+    puller.settle()
     return puller.result()
 
 
@@ -73,14 +80,17 @@ class _Puller:
         self._standing: dict[str, dict[str, Answer]] = {}
         for row in workspace.tables.rows(Answer):
             self._standing.setdefault(row.task_id, {})[row.annotator] = row
-        self._authors = {
-            row.caption_id: row.author for row in workspace.tables.rows(Caption, origin=Origin.HUMAN)
-        }
+        self._authors: dict[str, str] = {}
+        self._written: set[tuple[str, str]] = set()  # task and person: no hash of each answer at each pull
+        self._learn(workspace.tables.rows(Caption, origin=Origin.HUMAN))
+        self._reviewed = {(row.caption_id, row.reviewer) for row in workspace.tables.rows(Review)}
+        self.trial = Trial(workspace)
+        self._passed = {name for name, row in results(workspace).items() if row.passed}
         try:
             self._cursors: dict[str, _Cursor] = json.loads(workspace.store.get_bytes(layout.PULLED))
         except FileNotFoundError:
             self._cursors = {}
-        self._counts = dict.fromkeys(("answers", "captions", "reviews", "foreign", "odd", "own"), 0)
+        self._counts = dict.fromkeys((f for f in Pulled._fields if f not in ("unsafe", "outputs")), 0)
         self._unsafe: set[str] = set()
         self._outputs: list[str] = []
 
@@ -111,6 +121,23 @@ class _Puller:
             text = json.dumps(self._cursors, indent=1, sort_keys=True)
             self._workspace.store.put_bytes(layout.PULLED, text.encode())
 
+    def settle(self) -> None:
+        """Judge the test, where there is one, and make rows of what waited and waits no more."""
+        rows = self.trial.judge(self._standing)
+        self._workspace.tables.append(rows)
+        passed = {row.annotator for row in rows if row.passed}
+        self._passed |= passed
+        waiting = [
+            answer
+            for own, answers in self._standing.items()
+            if own in self._tasks
+            for answer in answers.values()
+            if self._lacks_row(answer)
+        ]
+        self._effect([answer for answer in waiting if self._may(answer.annotator)])
+        self._counts["passed"] = len(passed)
+        self._counts["waiting"] = sum(not self._may(answer.annotator) for answer in waiting)
+
     def result(self) -> Pulled:
         return Pulled(unsafe=len(self._unsafe), outputs=self._outputs, **self._counts)
 
@@ -125,24 +152,53 @@ class _Puller:
         raw = json.dumps(tasks, default=str, ensure_ascii=False, indent=1)
         self._workspace.store.put_bytes(key, raw.encode())
         self._outputs.append(key)
-        captions = [row for answer in news for row in self._captions(answer)]
-        self._authors |= {row.caption_id: row.author for row in captions}
-        reviews = [row for answer in news for row in self._reviews(answer)]
-        unsafe = [answer for answer in news if "unsafe" in answer.flags and not answer.deleted]
+        shown = (answer for answer in news if self._tasks[answer.task_id].stage != "qualify")
+        unsafe = [answer for answer in shown if "unsafe" in answer.flags and not answer.deleted]
         tables = self._workspace.tables
         tables.append(
             Quarantine(clip_id=one.clip_id, cause="person", detail="unsafe", made_by="annotator")
             for one in {one.clip_id: one for one in unsafe}.values()
         )
-        tables.append(captions)
-        tables.append(reviews)
+        self._effect(news)
         tables.append(news)  # last: an answer that is kept has had its effect
         for answer in news:
             self._standing.setdefault(answer.task_id, {})[answer.annotator] = answer
         self._unsafe |= {one.clip_id for one in unsafe}
         self._counts["answers"] += len(news)
+
+    def _effect(self, answers: Sequence[Answer]) -> None:
+        """Captions and reviews of answers by people who may; others wait."""
+        captions = [row for answer in answers for row in self._captions(answer)]
+        self._learn(captions)
+        reviews = [row for answer in answers for row in self._reviews(answer)]
+        self._reviewed |= {(row.caption_id, row.reviewer) for row in reviews}
+        self._workspace.tables.append(captions)
+        self._workspace.tables.append(reviews)
         self._counts["captions"] += len(captions)
         self._counts["reviews"] += len(reviews)
+
+    def _learn(self, captions: Iterable[Caption]) -> None:
+        for row in captions:
+            self._authors[row.caption_id] = row.author
+            self._written.add((row.external_id, row.author))
+
+    def _may(self, annotator: str) -> bool:
+        return self.trial.test is None or annotator in self._passed
+
+    def _has_review(self, answer: Answer) -> bool:
+        return (self._tasks[answer.task_id].caption_id, answer.annotator) in self._reviewed
+
+    def _lacks_row(self, answer: Answer) -> bool:
+        """Whether a caption or a check would come of it, and there is none."""
+        task = self._tasks[answer.task_id]
+        if task.stage == "qualify" or answer.deleted:
+            return False
+        if task.stage != "review":
+            is_one = answer.text and not answer.skipped and not keeps_planted(task, answer.text)
+            return bool(is_one) and (answer.task_id, answer.annotator) not in self._written
+        is_one = answer.verdict and task.kind == "work"
+        is_own = answer.annotator == self._authors.get(task.caption_id)
+        return bool(is_one) and not is_own and not self._has_review(answer)
 
     def _answers(self, raw: Mapping[str, Any]) -> Iterator[Answer]:
         """The answers of a task that are new, changed, or not there any more."""
@@ -174,11 +230,11 @@ class _Puller:
 
     def _captions(self, answer: Answer) -> Iterator[Caption]:
         task = self._tasks[answer.task_id]
-        if task.stage != "caption":
+        if task.stage not in ("caption", "draft"):
             return
         own = caption_id(task, answer)
-        gone = answer.deleted or answer.skipped or not answer.text
-        if gone and own not in self._authors:
+        gone = answer.deleted or answer.skipped or not answer.text or keeps_planted(task, answer.text)
+        if own not in self._authors and (gone or not self._may(answer.annotator)):
             return
         yield Caption(
             caption_id=own,
@@ -201,6 +257,8 @@ class _Puller:
             return
         if answer.annotator == self._authors.get(task.caption_id):
             self._counts["own"] += 1
+            return
+        if not self._may(answer.annotator) and not self._has_review(answer):
             return
         yield Review(
             caption_id=task.caption_id,

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from tqdm import tqdm
 
@@ -14,13 +14,17 @@ from valor_data.labelstudio.client import Project, Studio, Unsure
 from valor_data.labelstudio.server import clip_url
 from valor_data.records import LabelTask, Mode
 from valor_data.stages.annotate.asking import caption_tasks, review_tasks
+from valor_data.stages.annotate.drafting import with_draft
 from valor_data.stages.annotate.people import People
 from valor_data.stages.annotate.standing import Shown, known, shown_clips, standing_tasks
+from valor_data.stages.annotate.trial import Renderer, Trial
 from valor_data.workspace import Workspace
 
 BATCH = 10_000
 """Tasks of one request, 4 MB: a thousand each take half as long again."""
 _TRIES, _WAIT_S = 6, 2.0
+_EVERYBODY = 1000
+"""So many may take the test."""
 _LONGEST = 28
 _SIGNED_S = 7 * 24 * 3600
 _MODES: tuple[Mode, ...] = ("av", "muted", "screen-off")
@@ -41,20 +45,35 @@ class Place(NamedTuple):
     """One project: a stage, and what of the clip is shown."""
 
     title: str
-    page: pages.Page
-    mode: Mode
+    stage: Literal["qualify", "caption", "draft", "review"]
+    mode: Mode = "av"
+    attempt: int = 0
+    """`qualify`: which."""
+
+    def holds(self, task: LabelTask) -> bool:
+        """Whether a task belongs here."""
+        here = task.stage == self.stage and task.mode == self.mode
+        return here and self.attempt in (0, task.turn)
+
+    @property
+    def page(self) -> pages.Page:
+        """What its people see."""
+        return "caption" if self.stage == "draft" else self.stage
 
 
-def places(workspace: Workspace) -> list[Place]:
-    """The projects of a recipe, by title."""
+def places(workspace: Workspace, attempts: Iterable[int]) -> list[Place]:
+    """The projects of a recipe, by title. `attempts`: those that the test has."""
     name = workspace.recipe.name
     if len(name) > _LONGEST:  # the server takes 50 letters
         name = f"{name[: _LONGEST - 7]}-{layout.digest(name)[:6]}"
+    tests = [
+        Place(f"{name}: qualify{'' if n == 1 else f', attempt {n}'}", "qualify", attempt=n) for n in attempts
+    ]
     shown = [Place(f"{name}: captions{'' if m == 'av' else f', {m}'}", "caption", m) for m in _MODES]
-    return [*shown, Place(f"{name}: review", "review", "av")]
+    return [*tests, Place(f"{name}: drafts", "draft"), *shown, Place(f"{name}: review", "review")]
 
 
-def push(workspace: Workspace, studio: Studio, *, review: bool, progress: bool) -> Pushed:
+def push(workspace: Workspace, studio: Studio, renderer: Renderer, *, review: bool, progress: bool) -> Pushed:
     """Bring the questions for captions, or with `review` those for checks, to the server.
 
     Nothing is asked twice: each task carries our own id, and what stands on the server is listed first, and
@@ -63,7 +82,7 @@ def push(workspace: Workspace, studio: Studio, *, review: bool, progress: bool) 
     """
     recipe = workspace.recipe
     clips = {shown.clip.clip_id: shown for shown in shown_clips(workspace)}
-    said = known(workspace)
+    said, trial = known(workspace), Trial(workspace)
     if review:
         captions = [
             one for one in said.captions.values() if not one.deleted and one.text and one.clip_id in clips
@@ -72,23 +91,24 @@ def push(workspace: Workspace, studio: Studio, *, review: bool, progress: bool) 
         wanted = [task for task in review_tasks(recipe, captions, said) if task.clip_id in clips]
     else:
         wanted = [task for shown in clips.values() for task in caption_tasks(recipe, shown.clip, said)]
+        wanted += trial.wanted()
+        clips |= trial.clips(clips, renderer)
     texts = {one.caption_id: one.text for one in said.captions.values()}
     standing = standing_tasks(workspace)
     asked, answered = {task.task_id for task in wanted}, set(said.answers)
     new, warnings, addresses = 0, [], []
-    for place in places(workspace):
-        if (place.page == "review") != review:
-            continue
-        here = [task for task in wanted if task.mode == place.mode]
+    for place in places(workspace, trial.attempts):
+        here = [task for task in wanted if place.holds(task)]
         if not here:
             continue
-        project, told = _project(workspace, studio, place)
+        project, told = _project(workspace, studio, place, trial)
         warnings += told
         datas = (
             (task, _data(workspace, task, clips[task.clip_id], texts.get(task.caption_id, "")))
             for task in here
         )
-        new += _bring(workspace, studio, project, list(datas), standing, answered, progress=progress)
+        done = set() if place.stage == "qualify" else answered  # the test is there for whoever comes
+        new += _bring(workspace, studio, project, list(datas), standing, done, progress=progress)
         addresses.append(f"{studio.url}/projects/{project.id}/data?labeling=1")
         addresses += _queues(workspace, studio, project) if any(task.not_for for task in here) else []
     gone = _withdraw(
@@ -96,7 +116,7 @@ def push(workspace: Workspace, studio: Studio, *, review: bool, progress: bool) 
         studio,
         standing.values(),
         lambda task: (
-            task.clip_id not in clips
+            (task.clip_id not in clips and task.clip_id not in trial.rendered())
             or (review and task.stage == "review" and task.task_id not in asked | set(said.answers))
         ),
     )
@@ -108,7 +128,7 @@ def take_back(workspace: Workspace, studio: Studio) -> int:
     standing = standing_tasks(workspace)
     if not standing:
         return 0
-    clips = {shown.clip.clip_id for shown in shown_clips(workspace)}
+    clips = {shown.clip.clip_id for shown in shown_clips(workspace)} | Trial(workspace).rendered()
     return _withdraw(workspace, studio, standing.values(), lambda task: task.clip_id not in clips)
 
 
@@ -119,8 +139,8 @@ def _withdraw(
     is_gone: Callable[[LabelTask], bool],
 ) -> int:
     gone = [task for task in tasks if not task.withdrawn and is_gone(task)]
-    for place in places(workspace):
-        ids = {task.task_id for task in gone if _place_of(task, place)}
+    for place in places(workspace, sorted({task.turn for task in gone if task.stage == "qualify"})):
+        ids = {task.task_id for task in gone if place.holds(task)}
         project = studio.project(place.title) if ids else None
         if project is not None:
             there = studio.own_ids(project)
@@ -129,15 +149,13 @@ def _withdraw(
     return len(gone)
 
 
-def _place_of(task: LabelTask, place: Place) -> bool:
-    return task.stage == place.page and task.mode == place.mode
-
-
-def _project(workspace: Workspace, studio: Studio, place: Place) -> tuple[Project, list[str]]:
+def _project(workspace: Workspace, studio: Studio, place: Place, trial: Trial) -> tuple[Project, list[str]]:
     """The project, made where it is missing and brought up to date where its page changed."""
     asked, people = workspace.recipe.annotate, 1
-    if place.page == "review":
+    if place.stage == "review":
         people = max(1, workspace.recipe.review.checkers)
+    elif place.stage == "qualify":
+        people = _EVERYBODY
     config = pages.label_config(
         place.page,
         place.mode,
@@ -145,6 +163,10 @@ def _project(workspace: Workspace, studio: Studio, place: Place) -> tuple[Projec
         events=asked.events and place.page == "caption",
         folder=Path(asked.pages) if asked.pages else None,
     )
+    if place.stage == "draft":
+        config = with_draft(config)
+    elif place.stage == "qualify":
+        trial.check_page(config)
     description = f"valor-data, page {layout.digest(config)[:12]}"
     project = studio.project(place.title)
     warnings = []
@@ -174,7 +196,11 @@ def _data(workspace: Workspace, task: LabelTask, shown: Shown, text: str) -> dic
         "mode": task.mode,
         "not_for": task.not_for,
     }
-    return data | ({"caption": text, "caption_id": task.caption_id} if task.stage == "review" else {})
+    if task.stage == "review":
+        data |= {"caption": text, "caption_id": task.caption_id}
+    elif task.stage == "draft":
+        data["draft"] = task.draft
+    return data
 
 
 def _address(workspace: Workspace, key: str) -> str:

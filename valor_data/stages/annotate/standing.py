@@ -4,7 +4,8 @@ from collections import defaultdict
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from valor_data.records import Answer, Caption, CaptionFault, LabelTask, Origin, Review
+from valor_data.records import Answer, Caption, CaptionFault, LabelTask, Origin, Qualified, Review
+from valor_data.stages.annotate import qualifying
 from valor_data.stages.annotate.asking import Clip, Known
 from valor_data.workspace import Workspace
 
@@ -20,6 +21,7 @@ class Shown(NamedTuple):
 def shown_clips(workspace: Workspace) -> Iterator[Shown]:
     """Kept clips, by clip_id, that nobody opted out and that are not in quarantine."""
     recipe = workspace.recipe
+    drafts = _drafts(workspace)
     batches = workspace.tables.releasable(
         recipe.profile,
         recipe.rules_digest,
@@ -31,7 +33,18 @@ def shown_clips(workspace: Workspace) -> Iterator[Shown]:
         columns = (batch[name].to_pylist() for name in ("clip_id", "labels", "captions", "object_key", "fps"))
         for clip_id, labels, captions, key, fps in zip(*columns, strict=True):
             imported = any(one["origin"] == Origin.IMPORTED for one in captions)
-            yield Shown(Clip(clip_id, tuple(labels), imported), key, fps)
+            yield Shown(Clip(clip_id, tuple(labels), imported, drafts.get(clip_id, "")), key, fps)
+
+
+def _drafts(workspace: Workspace) -> dict[str, str]:
+    """clip_id -> the caption of the recipe's model, the first by caption_id."""
+    author = workspace.recipe.annotate.drafts
+    found: dict[str, str] = {}
+    if author is not None:
+        for row in workspace.tables.rows(Caption, origin=Origin.MODEL, author=author):
+            if row.text and not row.deleted:
+                found.setdefault(row.clip_id, row.text)
+    return found
 
 
 def known(workspace: Workspace) -> Known:
@@ -45,12 +58,29 @@ def known(workspace: Workspace) -> Known:
     for review in tables.rows(Review):
         if not review.deleted:
             reviews[review.caption_id].append(review)
+    tasks = standing_tasks(workspace).values()
+    waiting: set[str] = set()
+    if workspace.recipe.annotate.qualify:
+        test, rows = qualifying.read(qualifying.file_of(workspace.recipe)), results(workspace)
+        people = {answer.annotator for said in answers.values() for answer in said}
+        waiting = {
+            one
+            for one in people
+            if not (one in rows and rows[one].passed) and not qualifying.is_out(test, rows.get(one))
+        }
     return Known(
         answers,
         {row.caption_id: row for row in tables.rows(Caption, origin=Origin.HUMAN)},
         {row.caption_id: row for row in tables.rows(CaptionFault)},
         reviews,
+        {row.task_id: row for row in tasks if not row.withdrawn or row.task_id in answers},
+        waiting,
     )
+
+
+def results(workspace: Workspace) -> dict[str, Qualified]:
+    """How each person stands in the test."""
+    return {row.annotator: row for row in workspace.tables.rows(Qualified)}
 
 
 def standing_tasks(workspace: Workspace) -> dict[str, LabelTask]:

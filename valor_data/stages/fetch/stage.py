@@ -74,7 +74,8 @@ def sweep(workspace: "Workspace") -> int:
     names, and mark clips whose object is gone as failed, so that they are fetched again."""
     removed = workspace.store.sweep_temporary()
     named = workspace.tables.existing_objects()
-    lying = set(workspace.store.list(layout.OBJECTS))
+    rendered = f"{layout.OBJECTS}{layout.QUALIFY}/"
+    lying = {key for key in workspace.store.list(layout.OBJECTS) if not key.startswith(rendered)}
     orphans = lying - named
     workspace.store.delete(orphans)
     workspace.tables.append([_lost(key) for key in named - lying])
