@@ -72,6 +72,16 @@
     }
   }
 
+  // Asked by its tab's filters, the server hands out the first open task though somebody has it before him; asked by
+  // the tab's number it keeps to the same filters and to what is taken.
+  const send = window.fetch;
+  window.fetch = (where, options) => {
+    const asked = new URL(where.url ?? where, location.href).searchParams;
+    const tab = Number(asked.get("tabID"));
+    if (asked.get("id") === "next_task" && tab > 0) options = { ...options, body: JSON.stringify({ view: tab }) };
+    return send(where, options);
+  };
+
   let waiting = false;
   const soon = () => {
     if (waiting) return;

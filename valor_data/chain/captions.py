@@ -125,7 +125,10 @@ def _tell_odd(got: annotate.Pulled, notes: Notes) -> None:
     if got.odd:
         notes.warnings.append(f"{got.odd} answers have an odd form; see 'odd' in the table answers")
     if got.own:
-        notes.warnings.append(f"{got.own} checks are by who wrote the caption; they do not count")
+        notes.warnings.append(
+            f"{got.own} answers are by people who must not give them, such as a check of their own "
+            "caption; they do not count. Send each person his own queue, as 'annotate push' prints it"
+        )
 
     if got.waiting:
         notes.warnings.append(

@@ -62,7 +62,7 @@ class Studio:
         try:
             with self._told("the login"):
                 self._api = sdk.LabelStudio(base_url=self.url, api_key=token, httpx_client=self._http)
-                self._api.users.whoami()
+                self._account = self._api.users.whoami().id
         except BaseException:
             self._http.close()
             raise
@@ -129,32 +129,33 @@ class Studio:
                 )
 
     def accounts(self) -> list[int]:
-        """The numbers of all accounts."""
+        """The numbers of all accounts but our own."""
         with self._told("the list of accounts"):
-            return sorted(int(one.id) for one in self._api.users.list())
+            return sorted(int(one.id) for one in self._api.users.list() if one.id != self._account)
 
-    def queue(self, project: Project, pseudonym: str) -> int:
-        """The tab of a person: all tasks but those that he must not get; made where it is missing."""
-        title = f"for {pseudonym}"
+    def queues(self, project: Project, pseudonyms: Sequence[str]) -> list[int]:
+        """The tab of each person, with all tasks but those that he must not get; made where it is missing."""
         with self._told("the tabs"):
-            for one in self._api.views.list(project=project.id):
-                if (one.data or {}).get("title") == title:
-                    return int(one.id)
-            item = {
-                "filter": "filter:tasks:data.not_for",
-                "operator": "not_contains",
-                "type": "String",
-                "value": pseudonym,
-            }
-            made = self._api.views.create(
-                project=project.id,
-                data={
-                    "title": title,
-                    "filters": {"conjunction": "and", "items": [item]},
-                    "ordering": ["tasks:id"],
-                },
-                request_options=_ONCE,
-            )
+            standing = self._api.views.list(project=project.id)
+            tabs = {str((one.data or {}).get("title")): int(one.id) for one in standing}
+            return [tabs.get(_tab(name)) or self._new_queue(project, name) for name in pseudonyms]
+
+    def _new_queue(self, project: Project, pseudonym: str) -> int:
+        item = {
+            "filter": "filter:tasks:data.not_for",
+            "operator": "not_contains",
+            "type": "String",
+            "value": pseudonym,
+        }
+        made = self._api.views.create(
+            project=project.id,
+            data={
+                "title": _tab(pseudonym),
+                "filters": {"conjunction": "and", "items": [item]},
+                "ordering": ["tasks:id"],
+            },
+            request_options=_ONCE,
+        )
         return int(made.id)
 
     def own_ids(self, project: Project) -> dict[str, int]:
@@ -236,6 +237,10 @@ class Studio:
         if unsure and (status == 429 or status >= 500):
             return Unsure(f"{self.url}: {what}: HTTP {status}", _wait_s(error))
         return FatalError(f"{self.url}: {what}: HTTP {status}; what is done is kept, try again later")
+
+
+def _tab(pseudonym: str) -> str:
+    return f"for {pseudonym}"
 
 
 def _above(column: str, kind: str, value: object) -> dict[str, object]:

@@ -242,6 +242,7 @@ def _environment(home: Path, clips: Path, login: Login, database: str | None) ->
         "LATEST_VERSION_CHECK": "false",
         "DISABLE_SIGNUP_WITHOUT_LINK": "true",
         "SSRF_PROTECTION_ENABLED": "true",
+        "TASK_LOCK_TTL": "3600",  # s; a clip left open goes to others after an hour, not a day
         "EDITOR_KEYMAP": json.dumps(KEYMAP),
         **_database(database),
     }

@@ -41,7 +41,7 @@ class Pulled(NamedTuple):
     odd: int
     """Answers of an odd form."""
     own: int
-    """Checks by who wrote the caption; they do not count."""
+    """Answers by people who must not give them, such as a check of their own caption; they do not count."""
     passed: int
     """People who have passed the test with this pull."""
     waiting: int
@@ -191,14 +191,17 @@ class _Puller:
     def _lacks_row(self, answer: Answer) -> bool:
         """Whether a caption or a check would come of it, and there is none."""
         task = self._tasks[answer.task_id]
-        if task.stage == "qualify" or answer.deleted:
+        if task.stage == "qualify" or answer.deleted or self._must_not(answer):
             return False
         if task.stage != "review":
             is_one = answer.text and not answer.skipped and not keeps_planted(task, answer.text)
             return bool(is_one) and (answer.task_id, answer.annotator) not in self._written
-        is_one = answer.verdict and task.kind == "work"
-        is_own = answer.annotator == self._authors.get(task.caption_id)
-        return bool(is_one) and not is_own and not self._has_review(answer)
+        return bool(answer.verdict) and task.kind == "work" and not self._has_review(answer)
+
+    def _must_not(self, answer: Answer) -> bool:
+        """Whether its author is one who must not give it, such as a check of his own caption."""
+        task = self._tasks[answer.task_id]
+        return answer.annotator in {*task.not_for.split(","), self._authors.get(task.caption_id)}
 
     def _answers(self, raw: Mapping[str, Any]) -> Iterator[Answer]:
         """The answers of a task that are new, changed, or not there any more."""
@@ -232,6 +235,9 @@ class _Puller:
         task = self._tasks[answer.task_id]
         if task.stage not in ("caption", "draft"):
             return
+        if self._must_not(answer):
+            self._counts["own"] += not answer.deleted
+            return
         own = caption_id(task, answer)
         gone = answer.deleted or answer.skipped or not answer.text or keeps_planted(task, answer.text)
         if own not in self._authors and (gone or not self._may(answer.annotator)):
@@ -255,8 +261,8 @@ class _Puller:
         task = self._tasks[answer.task_id]
         if task.stage != "review" or task.kind != "work" or not answer.verdict:
             return
-        if answer.annotator == self._authors.get(task.caption_id):
-            self._counts["own"] += 1
+        if self._must_not(answer):
+            self._counts["own"] += not answer.deleted
             return
         if not self._may(answer.annotator) and not self._has_review(answer):
             return

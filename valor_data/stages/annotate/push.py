@@ -110,7 +110,7 @@ def push(workspace: Workspace, studio: Studio, renderer: Renderer, *, review: bo
         done = set() if place.stage == "qualify" else answered  # the test is there for whoever comes
         new += _bring(workspace, studio, project, list(datas), standing, done, progress=progress)
         addresses.append(f"{studio.url}/projects/{project.id}/data?labeling=1")
-        addresses += _queues(workspace, studio, project) if any(task.not_for for task in here) else []
+        addresses += _queues(workspace, studio, project)
     gone = _withdraw(
         workspace,
         studio,
@@ -264,8 +264,9 @@ def _note(workspace: Workspace, tasks: Sequence[LabelTask], standing: Mapping[st
 
 
 def _queues(workspace: Workspace, studio: Studio, project: Project) -> Iterator[str]:
-    """A tab a person without the tasks that he must not get; its address."""
+    """A tab a person without the tasks that he must not get: its address, and whose it is."""
     people = People(workspace.store, studio.url)
-    for account in studio.accounts():
-        tab = studio.queue(project, people.pseudonym(account))
-        yield f"{studio.url}/projects/{project.id}/data?tab={tab}&labeling=1"
+    accounts = studio.accounts()
+    names = [people.pseudonym(account) for account in accounts]
+    for account, name, tab in zip(accounts, names, studio.queues(project, names), strict=True):
+        yield f"{studio.url}/projects/{project.id}/data?tab={tab}&labeling=1  for {name}, account {account}"
