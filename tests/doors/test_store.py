@@ -9,6 +9,7 @@ from pathlib import Path
 
 import fsspec
 import pytest
+import requests
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -169,6 +170,18 @@ def test_a_missing_backend_names_the_pip_line(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(fsspec.core, "url_to_fs", missing)
     with pytest.raises(UserError, match=r"pip install 'valor-data\[s3\]'"):
         Store.open("s3://bucket/x")
+
+
+def test_a_signed_address_is_open_to_anybody_for_a_while(s3_root: str, tmp_path: Path) -> None:
+    """How annotators get clips of a workspace in an object store."""
+    store = Store.open(f"{s3_root}/w")
+    store.put_bytes("clips/a b.mp4", b"0123456789")
+    with requests.Session() as visitor:
+        visitor.trust_env = False
+        found = visitor.get(store.signed("clips/a b.mp4", 60), headers={"Range": "bytes=2-4"}, timeout=30)
+    assert (found.status_code, found.content) == (206, b"234")
+    with pytest.raises(UserError, match="signs no addresses"):
+        Store.open(str(tmp_path)).signed("a", 60)
 
 
 def test_a_missing_bucket_is_told(s3_root: str) -> None:

@@ -50,3 +50,10 @@ def test_every_shipped_recipe_plans(
 def test_the_starter_recipe_plans_as_it_ships(tmp_path: Path) -> None:
     valor("init", "mine", cwd=tmp_path)
     assert report("run", "mine/starter.toml", "--dry-run", cwd=tmp_path)["counts"]["to_fetch"] == 2
+
+
+def test_a_list_of_which_no_row_can_be_read_is_a_fault(tmp_path: Path) -> None:
+    (tmp_path / "bad.csv").write_text("video_id,start,end\n?,0,10\n?,5,15\n")
+    done = report("fetch", "bad.csv", "--dry-run", code=1, cwd=tmp_path)
+    assert (done["ok"], done["counts"]["bad_rows"]) == (False, 2)
+    assert "bad.csv: 2 of 2 rows refused" in done["warnings"][0]

@@ -44,11 +44,13 @@ def plan(command: str, recipe: Recipe, options: Options, again: frozenset[Reason
 
 
 def list_into(workspace: Workspace, notes: Notes) -> None:
+    """Read the segment lists. One of which no row can be read is a fault, however well the rest goes."""
     lists = listing.list_segments(workspace)
     notes.counts["duplicate"] = sum(one.duplicates for one in lists)
     notes.counts["bad_rows"] = sum(one.bad_rows for one in lists)
     for one in lists:
         if one.bad_rows:
+            notes.ok = notes.ok and one.bad_rows < one.rows
             notes.warnings.append(
                 f"{one.name}: {one.bad_rows} of {one.rows} rows refused; see them with "
                 "catalog sql 'select line, reason, text from bad_rows'"
