@@ -515,3 +515,18 @@ def test_a_clip_that_is_opted_out_is_taken_back(make: Made) -> None:
     assert loop.push()["withdrawn"] == 2  # both clips of the video
     assert set(loop.tasks()) == {row.task_id for row in loop.asked() if not row.withdrawn}
     assert len(loop.tasks()) == 2
+
+
+def test_what_nobody_has_pulled_yet_is_not_taken_back(make: Made, people: list[Person]) -> None:
+    loop = make(2)
+    loop.push()
+    first = loop.asked()[0]
+    people[0].answer(loop.tasks()[first.task_id], caption=GOOD)
+    with Workspace.open(loop.recipe, str(loop.options.workspace), write=True) as workspace:
+        workspace.tables.append([OptOut(scope="video", value=rows.clip(0).video_id, made_by="owner")])
+    assert loop.push()["withdrawn"] == 1
+    assert set(loop.tasks()) == {first.task_id}
+    counts = loop.pull()
+    assert (counts["answers"], counts["withdrawn"]) == (1, 1)
+    assert loop.tasks() == {}
+    assert [row.text for row in loop.tables.rows(Answer)] == [GOOD]

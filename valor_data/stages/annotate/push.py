@@ -12,7 +12,7 @@ from valor_data.errors import FatalError, UserError
 from valor_data.labelstudio import config as pages
 from valor_data.labelstudio.client import Project, Studio, Unsure
 from valor_data.labelstudio.server import clip_url
-from valor_data.records import LabelTask, Mode
+from valor_data.records import Answer, LabelTask, Mode
 from valor_data.stages.annotate.asking import caption_tasks, review_tasks
 from valor_data.stages.annotate.drafting import with_draft
 from valor_data.stages.annotate.people import People
@@ -138,13 +138,17 @@ def _withdraw(
     tasks: Iterable[LabelTask],
     is_gone: Callable[[LabelTask], bool],
 ) -> int:
+    """Take tasks back; but those whose answers nobody has pulled yet wait for the next pull."""
     gone = [task for task in tasks if not task.withdrawn and is_gone(task)]
+    pulled = {row.task_id for row in workspace.tables.rows(Answer)} if gone else set()
     for place in places(workspace, sorted({task.turn for task in gone if task.stage == "qualify"})):
         ids = {task.task_id for task in gone if place.holds(task)}
         project = studio.project(place.title) if ids else None
         if project is not None:
             there = studio.own_ids(project)
-            studio.remove(project, [there[own] for own in sorted(ids) if own in there])
+            unread = {str(task["data"].get("task_id")) for task in studio.changed(project, 0)} - pulled
+            studio.remove(project, [there[own] for own in sorted(ids - unread) if own in there])
+            gone = [task for task in gone if task.task_id not in unread]
     workspace.tables.append(task.model_copy(update={"withdrawn": True}) for task in gone)
     return len(gone)
 
@@ -264,9 +268,9 @@ def _note(workspace: Workspace, tasks: Sequence[LabelTask], standing: Mapping[st
 
 
 def _queues(workspace: Workspace, studio: Studio, project: Project) -> Iterator[str]:
-    """A tab a person without the tasks that he must not get: its address, and whose it is."""
+    """A tab a person without the tasks that he must not get: its address, and whose it is. Which account that
+    is stands in no report, only in the file of `people`."""
     people = People(workspace.store, studio.url)
-    accounts = studio.accounts()
-    names = [people.pseudonym(account) for account in accounts]
-    for account, name, tab in zip(accounts, names, studio.queues(project, names), strict=True):
-        yield f"{studio.url}/projects/{project.id}/data?tab={tab}&labeling=1  for {name}, account {account}"
+    names = [people.pseudonym(account) for account in studio.accounts()]
+    for name, tab in zip(names, studio.queues(project, names), strict=True):
+        yield f"{studio.url}/projects/{project.id}/data?tab={tab}&labeling=1  for {name}"
