@@ -30,10 +30,10 @@ import imageio_ffmpeg
 import numpy as np
 import psutil
 
-from valor_data.demo.scenes import FPS, SAMPLE_RATE, frames, make_scene, pairs, samples
 from valor_data.errors import ItemError
 from valor_data.media.observe import Observation, Wanted, observe
 from valor_data.media.write import write_video
+from valor_data.scenes import FPS, SAMPLE_RATE, frames, make_scene, pairs, samples
 from valor_data.stages.measure import numbers
 
 ROUNDS, CLIPS = 3, 60

@@ -27,9 +27,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from valor_data import prints
-from valor_data.demo.scenes import FPS, SAMPLE_RATE, frames, make_scene, pairs, samples
 from valor_data.media.observe import Wanted, observe
 from valor_data.media.write import write_video
+from valor_data.scenes import FPS, SAMPLE_RATE, frames, make_scene, pairs, samples
 
 SETTINGS = {
     "h264-144p": (".mp4", "-vf scale=-2:144 -r 15 -c:v libx264 -crf 35", "-c:a aac -b:a 32k -ac 1 -ar 22050"),

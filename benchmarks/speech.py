@@ -20,9 +20,9 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
-from valor_data.demo.scenes import FPS, SAMPLE_RATE, frames, make_scene, pairs, samples
 from valor_data.errors import UserError
 from valor_data.media.write import write_video
+from valor_data.scenes import FPS, SAMPLE_RATE, frames, make_scene, pairs, samples
 from valor_data.scorers.speech import RATE, SpeechFinder
 
 ROUNDS, CLIPS, MOST_DECODES = 5, 20, 3.0

@@ -10,10 +10,9 @@ from typing import Any
 import pytest
 import requests
 
-from valor_data.demo.footage import render_clip
-from valor_data.demo.scenes import make_scene
 from valor_data.labelstudio import server
 from valor_data.labelstudio.server import Server
+from valor_data.scenes import make_scene, render_clip
 
 SECONDS = 6
 SCENES = (("red circle", "drum beats"), ("yellow star", "siren"), ("pink heart", "trill"))

@@ -2,6 +2,7 @@
 
 import http.client
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -20,6 +21,8 @@ class Fault(NamedTuple):
     arrives: bool = False
     """True: the server has done it all the same."""
     times: int = 1
+    delay_s: float = 0.0
+    """Seconds before anything happens; with `arrives` and status 0 a slow answer is all that is wrong."""
     headers: tuple[tuple[str, str], ...] = ()
     body: str = "<html>cookie=s3cr3t-page</html>"
 
@@ -67,6 +70,9 @@ def proxy(upstream: str) -> Iterator[Weather]:
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
             fault = weather.next(self.command, self.path)
             status, headers, content = 0, {}, b""
+            if fault is not None and fault.delay_s:
+                time.sleep(fault.delay_s)
+                fault = fault if fault.status or not fault.arrives else None
             if fault is None or fault.arrives:
                 link = http.client.HTTPConnection(str(target.hostname), target.port, timeout=300)
                 kept = {k: v for k, v in self.headers.items() if k.lower() not in ("host", "connection")}

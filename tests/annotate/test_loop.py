@@ -413,6 +413,7 @@ IMPORT, LIST = "/import", "/api/tasks"
         Fault("POST", IMPORT, status=502),
         Fault("POST", IMPORT, status=429, headers=(("Retry-After", "1"),)),
         Fault("POST", IMPORT, times=3),
+        Fault("POST", IMPORT, arrives=True, delay_s=3.0),
         Fault("GET", LIST, status=500),
         Fault("GET", LIST, status=429, headers=(("Retry-After", "1"),)),
         Fault("GET", "/api/projects", status=503, times=2),
@@ -530,3 +531,25 @@ def test_what_nobody_has_pulled_yet_is_not_taken_back(make: Made, people: list[P
     assert (counts["answers"], counts["withdrawn"]) == (1, 1)
     assert loop.tasks() == {}
     assert [row.text for row in loop.tables.rows(Answer)] == [GOOD]
+
+
+def test_a_server_that_is_down_is_one_line_with_the_mend(make: Made) -> None:
+    loop = make(3, annotate={"url": "http://127.0.0.1:9"})  # nobody listens on the discard port
+    for command in (chain.push, chain.pull):
+        with pytest.raises(UserError, match=r"no Label Studio answers there .*annotate serve") as caught:
+            command(loop.recipe, loop.options)
+        assert "\n" not in str(caught.value)
+    assert loop.asked() == []
+
+
+def test_nothing_to_ask_is_told_with_what_helps(make: Made) -> None:
+    empty = make(0)
+    (told,) = chain.push(empty.recipe, empty.options).warnings
+    assert "run 'valor-data fetch' and 'filter' first" in told
+    loop = make(2)
+    (told,) = chain.push(loop.recipe, loop.options, review=True).warnings
+    assert "run 'valor-data annotate pull' first" in told
+    with Workspace.open(loop.recipe, str(loop.options.workspace), write=True) as workspace:
+        workspace.tables.append([rows.caption(number, GOOD) for number in range(2)])
+    (told,) = chain.push(loop.recipe, loop.options).warnings
+    assert "all 2 kept clips have an imported caption; annotate.captioned_too = true" in told

@@ -18,10 +18,21 @@ from numpy.typing import NDArray
 
 from tests.doors.test_sound import measure_audio
 from valor_data.demo import scenes
-from valor_data.demo.footage import COLUMNS, Footage, make_footage, make_list, render_clip, render_source
-from valor_data.demo.scenes import BACKGROUNDS, MOTIONS, SOUNDS, VISUALS, Scene, caption, make_scene, pairs
+from valor_data.demo.footage import COLUMNS, Footage, make_footage, make_list
 from valor_data.demo.server import serve
 from valor_data.media.write import write_video
+from valor_data.scenes import (
+    BACKGROUNDS,
+    MOTIONS,
+    SOUNDS,
+    VISUALS,
+    Scene,
+    caption,
+    make_scene,
+    pairs,
+    render_clip,
+    render_source,
+)
 
 RATE = scenes.SAMPLE_RATE
 

@@ -13,10 +13,9 @@ import pytest
 from tests.e2e.conftest import ENVIRONMENT, Served, report, valor, write_recipe
 from valor_data import chain
 from valor_data import recipe as recipes
-from valor_data.demo.footage import render_clip
-from valor_data.demo.scenes import make_scene, pairs
 from valor_data.demo.server import serve
 from valor_data.errors import FatalError
+from valor_data.scenes import make_scene, pairs, render_clip
 
 
 def one_line(stderr: str) -> str:

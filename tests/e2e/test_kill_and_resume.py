@@ -15,8 +15,7 @@ import pytest
 from tests.e2e.conftest import ENVIRONMENT, Served, report, write_recipe
 from tests.fakes import footage
 from tests.fakes.media_server import MediaServer, Weather
-from valor_data.demo.footage import render_clip
-from valor_data.demo.scenes import make_scene, pairs
+from valor_data.scenes import make_scene, pairs, render_clip
 from valor_data.tables import Tables
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]

@@ -8,8 +8,7 @@ import pytest
 
 from tests.e2e.conftest import report, valor, write_recipe
 from tests.fakes.media_server import Fault, MediaServer
-from valor_data.demo.footage import render_clip
-from valor_data.demo.scenes import make_scene, pairs
+from valor_data.scenes import make_scene, pairs, render_clip
 
 pytestmark = pytest.mark.slow
 

@@ -18,6 +18,7 @@ from valor_data.agreement import (
     Quality,
     Rule,
     Work,
+    bad_share,
     compare,
     expected,
     left_bad,
@@ -160,18 +161,26 @@ def test_what_is_left_has_the_doubt_of_its_parts() -> None:
         assert truth is not None
         held = 0
         for _ in range(1000):
-            seen, sound, written = (
-                share(int(rng.binomial(n, p)), n) for n, p in ((120, 0.75), (150, 0.9), (200, 0.15))
+            no = 0.15 * 0.75 + 0.85 * (1 - 0.9)
+            seen, sound, rejected = (
+                share(int(rng.binomial(n, p)), n) for n, p in ((120, 0.75), (150, 0.9), (400, no))
             )
-            assert written is not None
-            found = left_bad(rule, Quality(seen, sound), written)
+            assert rejected is not None
+            found = left_bad(rule, rejected, Quality(seen, sound))
             assert found is not None
             held += found.low <= truth.residual <= found.high
         print("left bad", rule, held / 1000)
         assert held / 1000 >= 0.93
-    assert left_bad(VALOR, Quality(None, share(1, 2)), Estimate(0.1, 0, 0.2, 9)) is None
-    assert left_bad(VALOR, Quality(share(9, 9), share(9, 9)), Estimate(1, 1, 1, 9)) is None
-    assert left_bad(VALOR, Quality(share(9, 9), share(0, 9)), Estimate(0.1, 0, 0.2, 9)) is None
+    some = Estimate(0.1, 0, 0.2, 9)
+    for unknown in (Quality(None, share(1, 2)), Quality(share(9, 9), None)):
+        assert left_bad(VALOR, some, unknown) is None
+        assert bad_share(some, unknown) is None
+    assert bad_share(some, Quality(share(0, 9), share(0, 9))) is None  # checks that tell nothing
+    blind = bad_share(Estimate(0.5, 0.4, 0.6, 9), Quality(share(5, 8), share(5, 8)))
+    assert blind is not None
+    assert (blind.low, blind.high) == (0.0, 1.0)  # at an end of theirs, checks tell nothing
+    perfect = Quality(Estimate(1, 1, 1, 50), Estimate(1, 1, 1, 50))
+    assert bad_share(some, perfect) == pytest.approx(some)
 
 
 def test_dependence_shows() -> None:

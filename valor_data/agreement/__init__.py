@@ -42,6 +42,7 @@ from valor_data.agreement.labels import Labelled, masi, masi_alpha
 from valor_data.agreement.rates import (
     Estimate,
     clustered_share,
+    combined,
     difference_of_medians,
     difference_of_shares,
     mean,
@@ -58,6 +59,7 @@ from valor_data.agreement.review import (
     Overlap,
     Quality,
     Rule,
+    bad_share,
     compare,
     expected,
     left_bad,
@@ -68,12 +70,12 @@ from valor_data.agreement.review import (
 )
 
 __all__ = [
-    "RULES", "VALOR", "Agreement", "Alike", "CaptionAgreement", "Check", "Choice", "DraftEffect",
-    "Drafted", "Estimate", "Expected", "Labelled", "Outlier", "Overlap", "Quality", "Ratings", "Rule",
-    "Standing", "Stratum", "Text", "Work", "agreement", "caption_agreement", "chrf", "clopper_pearson",
-    "clustered_share", "cohen_kappa", "compare", "difference_of_medians", "difference_of_shares",
-    "edit_distance", "effect_of_drafts", "expected", "fisher", "fleiss_kappa", "gwet_ac1",
-    "in_population", "krippendorff_alpha", "left_bad", "masi", "masi_alpha", "mean", "median", "newcombe",
-    "outliers", "overlap", "passing", "pooled_quality", "quality", "residual", "same", "set_f1", "share",
-    "standings", "stratified", "wilson", "words",
+    "RULES", "VALOR", "Agreement", "Alike", "CaptionAgreement", "Check", "Choice", "DraftEffect", "Drafted",
+    "Estimate", "Expected", "Labelled", "Outlier", "Overlap", "Quality", "Ratings", "Rule", "Standing",
+    "Stratum", "Text", "Work", "agreement", "bad_share", "caption_agreement", "chrf", "clopper_pearson",
+    "clustered_share", "cohen_kappa", "combined", "compare", "difference_of_medians",
+    "difference_of_shares", "edit_distance", "effect_of_drafts", "expected", "fisher", "fleiss_kappa",
+    "gwet_ac1", "in_population", "krippendorff_alpha", "left_bad", "masi", "masi_alpha", "mean", "median",
+    "newcombe", "outliers", "overlap", "passing", "pooled_quality", "quality", "residual", "same", "set_f1",
+    "share", "standings", "stratified", "wilson", "words",
 ]  # fmt: skip

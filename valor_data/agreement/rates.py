@@ -4,6 +4,8 @@ An interval of a share is computed (Wilson, Newcombe); that of a mean is a boots
 median too (percentile), with a fixed seed, so that equal values give equal intervals.
 """
 
+import math
+from collections.abc import Callable, Sequence
 from statistics import NormalDist
 from typing import NamedTuple
 
@@ -104,6 +106,26 @@ def difference_of_shares(hits: int, of: int, other_hits: int, other_of: int) -> 
         return None
     low, high = newcombe(hits, of, other_hits, other_of)
     return Estimate(hits / of - other_hits / other_of, float(low), float(high), of + other_of)
+
+
+def combined(value_of: Callable[..., float | None], known: Sequence[Estimate]) -> Estimate | None:
+    """A share made from known ones, with the doubt of all: what each one's interval does to it is added up in
+    squares (MOVER: Zou & Donner, Statistics in Medicine 27, 2008). None where their values give none; where
+    an end of an interval gives none, all is possible. n is the least of theirs."""
+    middle = [one.value for one in known]
+    value = value_of(*middle)
+    if value is None:
+        return None
+    ends = [
+        value_of(*middle[:place], end, *middle[place + 1 :])
+        for place, one in enumerate(known)
+        for end in (one.low, one.high)
+    ]
+    moved = [end - value for end in ends if end is not None]
+    down, up = (math.sqrt(sum(max(0.0, sign * step) ** 2 for step in moved)) for sign in (-1, 1))
+    if len(moved) < len(ends):
+        down = up = 1.0
+    return Estimate(value, max(0.0, value - down), min(1.0, value + up), min(one.n for one in known))
 
 
 def mean(values: npt.ArrayLike) -> Estimate | None:

@@ -6,13 +6,13 @@ as often bad as the first time, and checked anew, as often as it takes.
 """
 
 from collections.abc import Iterable, Mapping
-from math import comb, sqrt
+from math import comb
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from valor_data.agreement.rates import SEED, Estimate, clustered_share, share
+from valor_data.agreement.rates import SEED, Estimate, clustered_share, combined, share
 
 _SHUFFLES = 2000
 _SELDOM = 1e-9
@@ -131,28 +131,32 @@ def compare(
     return [row for row in found if row is not None]
 
 
-def left_bad(rule: Rule, found: Quality, bad_share: Estimate) -> Estimate | None:
-    """`residual` of a rule with the doubt of all that it is computed from.
-
-    What each number's interval does to the result is added up in squares (as Newcombe's; Zou & Donner,
-    2008). None where one of them is not known, or `expected` would tell nothing. n is the least of theirs.
-    """
+def bad_share(rejected: Estimate, found: Quality) -> Estimate | None:
+    """What share of bad captions makes for such a share of rejections by such checkers (Rogan & Gladen,
+    American Journal of Epidemiology 107, 1978), with the doubt of all three. None where one is not known, or
+    checks tell nothing."""
     if found.sensitivity is None or found.specificity is None:
         return None
-    known = (found.sensitivity, found.specificity, bad_share)
-    middle = [one.value for one in known]
-    moved = [
-        [end if other == place else value for other, value in enumerate(middle)]
-        for place, one in enumerate(known)
-        for end in (one.low, one.high)
-    ]
-    rows = [expected(rule, *values) for values in (middle, *moved)]
-    left = [row.residual for row in rows if row is not None]
-    if len(left) < len(rows):
+    return combined(_bad_share, (rejected, found.sensitivity, found.specificity))
+
+
+def left_bad(rule: Rule, rejected: Estimate, found: Quality) -> Estimate | None:
+    """`residual` of a rule, where the share of bad captions is told by `bad_share`: it hangs on how well
+    checkers see, so the doubt of that moves both at once. None as there, or where a rule accepts nothing."""
+    if found.sensitivity is None or found.specificity is None:
         return None
-    value, *ends = left
-    down, up = (sqrt(sum(max(0.0, sign * (end - value)) ** 2 for end in ends)) for sign in (-1, 1))
-    return Estimate(value, max(0.0, value - down), min(1.0, value + up), min(one.n for one in known))
+
+    def left(*known: float) -> float | None:
+        bad = _bad_share(*known)
+        row = None if bad is None else expected(rule, known[1], known[2], bad)
+        return None if row is None else row.residual
+
+    return combined(left, (rejected, found.sensitivity, found.specificity))
+
+
+def _bad_share(rejected: float, sensitivity: float, specificity: float) -> float | None:
+    sees = sensitivity + specificity - 1
+    return min(1.0, max(0.0, (rejected + specificity - 1) / sees)) if sees > 0 else None
 
 
 def passing(rule: Rule, checks: Iterable[Check]) -> Estimate | None:

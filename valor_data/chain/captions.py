@@ -64,7 +64,7 @@ def push(recipe: Recipe, options: Options = DEFAULTS, *, review: bool = False) -
     with writing("annotate review" if review else "annotate push", recipe, options) as (workspace, notes):
         opting_out.load(workspace)
         with _studio(workspace) as studio:
-            done = annotate.push(workspace, studio, _renderer(), review=review, progress=options.progress)
+            done = annotate.push(workspace, studio, review=review, progress=options.progress)
         notes.counts |= {"tasks": done.wanted, "new": done.new, "withdrawn": done.withdrawn}
         notes.outputs += done.projects
         notes.warnings += done.warnings
@@ -129,26 +129,11 @@ def _tell_odd(got: annotate.Pulled, notes: Notes) -> None:
             f"{got.own} answers are by people who must not give them, such as a check of their own "
             "caption; they do not count. Send each person his own queue, as 'annotate push' prints it"
         )
-
     if got.waiting:
         notes.warnings.append(
             f"{got.waiting} captions and checks wait: their authors have not passed the test. The table "
             "qualifications tells who has; 'annotate push' opens a second attempt"
         )
-
-
-def _renderer() -> annotate.Renderer:
-    """The demo draws the clips of the test. It stands above the chain, hence the import when it is needed."""
-
-    def render(path: Path, visual: str, sound: str | None, seed: int) -> None:
-        scenes = importlib.import_module("valor_data.demo.scenes")
-        for given, known in ((visual, scenes.VISUALS), (sound, {None, *scenes.SOUNDS})):
-            if given not in known:
-                raise ValueError(f"nothing is called {given!r}; known: {', '.join(filter(None, known))}")
-        footage = importlib.import_module("valor_data.demo.footage")
-        footage.render_clip(path, scenes.make_scene(visual, sound, seed))
-
-    return annotate.Renderer(render, fps=12)
 
 
 def _home(root: Path) -> Path:

@@ -1,32 +1,23 @@
 """The demo's footage: rendered source videos, and a segment list whose captions are true of them.
 
-Also for tests, benchmarks and the trainer's learning test: `render_clip` makes any one pair of
-shape and sound. Same arguments, same bytes.
+Same arguments, same bytes.
 """
 
 import csv
 import random
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import chain
 from pathlib import Path
 from typing import Literal, NamedTuple
 from urllib.parse import quote
 
-import numpy as np
-
-from valor_data.demo.scenes import (
-    FPS,
-    SAMPLE_RATE,
+from valor_data.scenes import (
     Scene,
     caption,
-    frames,
     make_scene,
     pairs,
-    samples,
+    render_source,
     synthesiser,
 )
-from valor_data.media.write import write_video
 
 Expected = Literal["kept", "short", "duplicate", "inaudible", "no_audio", "corrupt", "not_found", "past_end"]
 """What the chain should make of a row. `short` is kept too, and ends with its source."""
@@ -58,23 +49,6 @@ class Footage:
 
     folder: Path
     rows: tuple[Row, ...]
-
-
-def render_clip(path: Path, scene: Scene, channels: int = 1, fps: int = FPS) -> None:
-    """Write one scene to an mp4; see `render_source`."""
-    render_source(path, [scene], channels, fps)
-
-
-def render_source(path: Path, scenes: Sequence[Scene], channels: int = 1, fps: int = FPS) -> None:
-    """Write scenes, one after the other, to one mp4 with a keyframe at least every four seconds.
-
-    `channels`: 1 mono, 2 the same on both sides, 0 no audio track.
-    """
-    sound = None
-    if channels:
-        sound = np.tile(np.concatenate([samples(scene) for scene in scenes]), (channels, 1))
-    pictures = chain.from_iterable(frames(scene, fps) for scene in scenes)
-    write_video(path, pictures, fps, sound, SAMPLE_RATE, gop=4 * fps)
 
 
 def make_footage(folder: Path, seed: int = 0, spoken: bool | None = None) -> Footage:

@@ -17,9 +17,8 @@ from valor_data.stages.annotate.checking import Checked, check
 from valor_data.stages.annotate.people import forget
 from valor_data.stages.annotate.pull import Pulled, pull
 from valor_data.stages.annotate.push import Pushed, push, take_back
-from valor_data.stages.annotate.trial import Renderer
 
 __all__ = [
-    "Agreed", "Checked", "Pulled", "Pushed", "Renderer", "agree", "check", "forget", "pull", "push",
+    "Agreed", "Checked", "Pulled", "Pushed", "agree", "check", "forget", "pull", "push",
     "take_back",
 ]  # fmt: skip

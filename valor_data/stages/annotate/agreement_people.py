@@ -1,8 +1,6 @@
 """Numbers about people: how far they agree, how each works, and what the rule of review is worth. Pure."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import partial
-from math import sqrt
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple, get_args
 
 from valor_data import layout
@@ -23,10 +21,11 @@ from valor_data.agreement import (
     Text,
     Work,
     agreement,
+    bad_share,
     caption_agreement,
     clustered_share,
     compare,
-    expected,
+    left_bad,
     masi_alpha,
     outliers,
     overlap,
@@ -251,23 +250,20 @@ def reviewing(gathered: Gathered) -> Reviewing:
     assumed = found.sensitivity is not None and found.specificity is None
     if found.sensitivity is not None and found.specificity is None:
         found = Quality(found.sensitivity, Estimate(1.0, 1.0, 1.0, found.sensitivity.n))
-    bad_share: Estimate | None = None
+    bad_among = bad_share(rejected, found) if rejected else None
     rules: list[Expected] = []
     left: list[Estimate | None] = []
-    if rejected and found.sensitivity and found.specificity:
-        known = rejected, found.sensitivity, found.specificity
-        bad_share = _doubted(_bad_share, known)
-        if bad_share:
-            among = [own] if own.tolerated < own.checkers and own not in RULES else []
-            rules = compare(known[1].value, known[2].value, bad_share.value, (*among, *RULES))
-            left = [_doubted(partial(_left_bad, row.rule), known) for row in rules]
+    if rejected and bad_among and found.sensitivity and found.specificity:
+        among = [own] if own.tolerated < own.checkers and own not in RULES else []
+        rules = compare(found.sensitivity.value, found.specificity.value, bad_among.value, (*among, *RULES))
+        left = [left_bad(row.rule, rejected, found) for row in rules]
     accepted = sum(gathered.accepted.values())
     return Reviewing(
         len(gold),
         found,
         assumed,
         rejected,
-        bad_share,
+        bad_among,
         own,
         rules,
         left,
@@ -275,41 +271,6 @@ def reviewing(gathered: Gathered) -> Reviewing:
         accepted,
         _audit(gathered, accepted),
     )
-
-
-def _bad_share(rejected: float, sensitivity: float, specificity: float) -> float | None:
-    """What share of bad captions makes for such a share of rejections (Rogan & Gladen, American Journal of
-    Epidemiology 107, 1978). None where checks tell nothing."""
-    sees = sensitivity + specificity - 1
-    return min(1.0, max(0.0, (rejected + specificity - 1) / sees)) if sees > 0 else None
-
-
-def _left_bad(rule: Rule, rejected: float, sensitivity: float, specificity: float) -> float | None:
-    bad_share = _bad_share(rejected, sensitivity, specificity)
-    if bad_share is None:
-        return None
-    row = expected(rule, sensitivity, specificity, bad_share)
-    return row.residual if row else None
-
-
-def _doubted(share_of: Callable[..., float | None], known: Sequence[Estimate]) -> Estimate | None:
-    """A share made from known ones: what each one's interval does to it is added up in squares (MOVER: Zou &
-    Donner, Statistics in Medicine 27, 2008). `agreement.left_bad` takes the share of bad captions as known by
-    itself; here it hangs on how checkers see. Where an end gives nothing, all is possible."""
-    middle = [one.value for one in known]
-    value = share_of(*middle)
-    if value is None:
-        return None
-    ends = [
-        share_of(*middle[:place], end, *middle[place + 1 :])
-        for place, one in enumerate(known)
-        for end in (one.low, one.high)
-    ]
-    moved = [end - value for end in ends if end is not None]
-    down, up = (sqrt(sum(max(0.0, sign * step) ** 2 for step in moved)) for sign in (-1, 1))
-    if len(moved) < len(ends):
-        down = up = 1.0
-    return Estimate(value, max(0.0, value - down), min(1.0, value + up), min(one.n for one in known))
 
 
 def _audit(gathered: Gathered, accepted: int) -> Estimate | None:

@@ -1,7 +1,7 @@
 """Questions to the server: what is missing there is imported, what nobody shall be shown is taken back."""
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -17,7 +17,7 @@ from valor_data.stages.annotate.asking import caption_tasks, review_tasks
 from valor_data.stages.annotate.drafting import with_draft
 from valor_data.stages.annotate.people import People
 from valor_data.stages.annotate.standing import Shown, known, shown_clips, standing_tasks
-from valor_data.stages.annotate.trial import Renderer, Trial
+from valor_data.stages.annotate.trial import Trial
 from valor_data.workspace import Workspace
 
 BATCH = 10_000
@@ -73,7 +73,7 @@ def places(workspace: Workspace, attempts: Iterable[int]) -> list[Place]:
     return [*tests, Place(f"{name}: drafts", "draft"), *shown, Place(f"{name}: review", "review")]
 
 
-def push(workspace: Workspace, studio: Studio, renderer: Renderer, *, review: bool, progress: bool) -> Pushed:
+def push(workspace: Workspace, studio: Studio, *, review: bool, progress: bool) -> Pushed:
     """Bring the questions for captions, or with `review` those for checks, to the server.
 
     Nothing is asked twice: each task carries our own id, and what stands on the server is listed first, and
@@ -92,11 +92,13 @@ def push(workspace: Workspace, studio: Studio, renderer: Renderer, *, review: bo
     else:
         wanted = [task for shown in clips.values() for task in caption_tasks(recipe, shown.clip, said)]
         wanted += trial.wanted()
-        clips |= trial.clips(clips, renderer)
+        clips |= trial.clips(clips)
     texts = {one.caption_id: one.text for one in said.captions.values()}
     standing = standing_tasks(workspace)
     asked, answered = {task.task_id for task in wanted}, set(said.answers)
     new, warnings, addresses = 0, [], []
+    if not wanted:
+        warnings.append(_nothing(clips.values(), review=review))
     for place in places(workspace, trial.attempts):
         here = [task for task in wanted if place.holds(task)]
         if not here:
@@ -121,6 +123,18 @@ def push(workspace: Workspace, studio: Studio, renderer: Renderer, *, review: bo
         ),
     )
     return Pushed(len(wanted), new, gone, addresses, warnings)
+
+
+def _nothing(clips: Collection[Shown], *, review: bool) -> str:
+    """Why nothing is asked, and what helps."""
+    if not clips:
+        return "nothing to ask: no clip is fetched and kept; run 'valor-data fetch' and 'filter' first"
+    if review:
+        return "nothing to check: no caption of an annotator is there; run 'valor-data annotate pull' first"
+    return (
+        f"nothing to ask: all {len(clips)} kept clips have an imported caption; annotate.captioned_too = "
+        "true asks for more"
+    )
 
 
 def take_back(workspace: Workspace, studio: Studio) -> int:

@@ -1,27 +1,18 @@
 """The test before the work, in a workspace: its clips and questions, and the results as rows."""
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import NamedTuple
 from xml.etree import ElementTree
 
-from valor_data import layout
+from valor_data import layout, scenes
 from valor_data.errors import UserError
 from valor_data.records import Answer, LabelTask, Qualified
 from valor_data.stages.annotate.asking import Clip
 from valor_data.stages.annotate.qualifying import Test, file_of, judge, read
 from valor_data.stages.annotate.standing import Shown, results
 from valor_data.workspace import Workspace
-
-
-class Renderer(NamedTuple):
-    """What makes clips."""
-
-    render: Callable[[Path, str, str | None, int], None]
-    """Writes an mp4 of a shape, a sound and a seed. ValueError: there is no such one."""
-    fps: float
 
 
 class Trial:
@@ -50,7 +41,7 @@ class Trial:
         open_ones = (one for one in self.attempts if one == 1 or max(over, default=0) >= one - 1)
         return [question for attempt in open_ones for question in self.test.questions(attempt)]
 
-    def clips(self, of_workspace: Mapping[str, Shown], renderer: Renderer) -> dict[str, Shown]:
+    def clips(self, of_workspace: Mapping[str, Shown]) -> dict[str, Shown]:
         """Its clips; what is not in the store yet is rendered. Raises UserError for one that there is not."""
         found = {}
         for place, task in enumerate(self.test.tasks if self.test else (), start=1):
@@ -60,16 +51,18 @@ class Trial:
                     raise self._wrong(place, f"{shown.id} is no clip that may be shown; give another")
                 found[shown.id] = of_workspace[shown.id]
                 continue
+            for given, known in ((shown.visual, scenes.VISUALS), (shown.sound, {None, *scenes.SOUNDS})):
+                if given not in known:
+                    raise self._wrong(
+                        place, f"nothing is called {given!r}; known: {', '.join(filter(None, known))}"
+                    )
             key = layout.object_key(layout.QUALIFY, shown.id)
             if not self._workspace.store.exists(key):
                 with TemporaryDirectory() as folder:
                     path = Path(folder, "clip.mp4")
-                    try:
-                        renderer.render(path, shown.visual, shown.sound, shown.seed)
-                    except ValueError as error:
-                        raise self._wrong(place, str(error)) from None
+                    scenes.render_clip(path, scenes.make_scene(shown.visual, shown.sound, shown.seed))
                     self._workspace.store.put_file(key, path)
-            found[shown.id] = Shown(Clip(shown.id, (), captioned=False), key, renderer.fps)
+            found[shown.id] = Shown(Clip(shown.id, (), captioned=False), key, scenes.FPS)
         return found
 
     def check_page(self, config: str) -> None:

@@ -2,7 +2,7 @@
 
 Shape and sound pair freely (8 x 8), so whoever describes a scene rightly has both seen and heard
 it. Everything repeats every few seconds: a caption is true of any stretch of its scene. Drawn in
-numpy, the same each time for the same scene.
+numpy, the same each time for the same scene. For the demo, the annotators' test, tests and benchmarks.
 """
 
 import random
@@ -10,14 +10,16 @@ import shutil
 import subprocess
 import tempfile
 import wave
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import product
+from itertools import chain, product
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+
+from valor_data.media.write import write_video
 
 Floats = NDArray[np.floating[Any]]
 Picture = NDArray[np.uint8]
@@ -375,3 +377,20 @@ def _over(mono: Floats, voice: Floats, sample_rate: int) -> Floats:
 
 def _sentence(text: str) -> str:
     return f"{text[0].upper()}{text[1:]}."
+
+
+def render_clip(path: Path, scene: Scene, channels: int = 1, fps: int = FPS) -> None:
+    """Write one scene to an mp4; see `render_source`."""
+    render_source(path, [scene], channels, fps)
+
+
+def render_source(path: Path, scenes: Sequence[Scene], channels: int = 1, fps: int = FPS) -> None:
+    """Write scenes, one after the other, to one mp4 with a keyframe at least every four seconds.
+
+    `channels`: 1 mono, 2 the same on both sides, 0 no audio track.
+    """
+    sound = None
+    if channels:
+        sound = np.tile(np.concatenate([samples(scene) for scene in scenes]), (channels, 1))
+    pictures = chain.from_iterable(frames(scene, fps) for scene in scenes)
+    write_video(path, pictures, fps, sound, SAMPLE_RATE, gop=4 * fps)
