@@ -17,7 +17,7 @@ import pytest
 from numpy.typing import NDArray
 
 from tests.doors.test_sound import measure_audio
-from valor_data.demo import scenes
+from valor_data import scenes
 from valor_data.demo.footage import COLUMNS, Footage, make_footage, make_list
 from valor_data.demo.server import serve
 from valor_data.media.write import write_video
