@@ -1,4 +1,4 @@
-"""A release, written: shards, catalog, card, sums, and the manifest last.
+"""A release, written: its shards, then what `finish` puts beside them.
 
 The same inputs give the same bytes. A run that is killed anywhere is taken up by the next one: every
 finished shard leaves a note under `.progress/`, named after a digest of all that went into it. A
@@ -13,18 +13,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from tqdm import tqdm
 
-from valor_data import __version__, layout, manifest, split
+from valor_data import layout, manifest, split
 from valor_data.errors import FatalError, UserError
-from valor_data.manifest import FileEntry, Manifest, ShardEntry
+from valor_data.manifest import Manifest, ShardEntry
 from valor_data.records import Release, SplitOf
-from valor_data.schema import schema_digest
 from valor_data.shards import ShardInfo, ShardWriter
-from valor_data.stages.shard import card
+from valor_data.stages.shard.finish import finish
 from valor_data.stages.shard.permission import Recheck, permitted
 from valor_data.stages.shard.plan import (
     Plan,
@@ -42,7 +39,6 @@ from valor_data.workspace import Workspace
 # A change of the hash that gives splits is a new version: old rows stay what they were.
 SPLIT = "hash@1"
 _PROGRESS = ".progress/"
-_ROW_GROUP = 50_000
 
 
 class ReleaseResult(NamedTuple):
@@ -156,7 +152,6 @@ def _write(
     plan: Plan,
     progress: bool,
 ) -> Manifest:
-    recipe = workspace.recipe
     _sweep(store, plan)
     shards = []
     with tqdm(
@@ -172,31 +167,7 @@ def _write(
             else:
                 bar.update(info.samples)
             shards.append(ShardEntry(path=shard.path, split=shard.split, **info._asdict()))
-    catalog = _write_catalog(store, facts, plan)
-    text = card.render(recipe, facts, plan.counts, plan.splits).encode()
-    files = [catalog, _put(store, layout.CARD, text)]
-    sums = _put(store, layout.SHA256SUMS, manifest.sums([*shards, *files]).encode())
-    made = Manifest(
-        name=recipe.name,
-        version=recipe.release.version,
-        title=recipe.release.title,
-        licence=recipe.release.licence,
-        payload=recipe.shard.payload,
-        counts=plan.counts,
-        splits=plan.splits,
-        shards=tuple(shards),
-        files=(*files, sums),
-        content_sha256=manifest.content_digest([*shards, catalog]),
-        plan_sha256=plan.digest,
-        recipe_sha256=recipe.digest,
-        schema_sha256=schema_digest(),
-        profile=recipe.profile,
-        rules_digest=recipe.rules_digest,
-        tool=f"valor-data {__version__}",
-    )
-    workspace.require_lock()
-    store.put_bytes(layout.MANIFEST, made.render())
-    return made
+    return finish(workspace, store, facts, plan, shards)
 
 
 def _sweep(store: Store, plan: Plan) -> None:
@@ -262,30 +233,6 @@ def _media_bytes(store: Store, key: str, sha256: str) -> bytes:
             f"{where}: its bytes changed since it was fetched; put the right file back, then run again"
         )
     return data
-
-
-def _write_catalog(store: Store, facts: pa.Table, plan: Plan) -> FileEntry:
-    """`catalog.parquet`: the facts and the place of every clip."""
-    names = np.empty(facts.num_rows, dtype=object)
-    places = np.empty(facts.num_rows, np.int64)
-    for shard in plan.shards:
-        names[shard.rows] = shard.path
-        places[shard.rows] = np.arange(len(shard.rows))
-    table = facts.append_column("shard", pa.array(names, pa.string())).append_column(
-        "shard_index", pa.array(places)
-    )
-    with tempfile.TemporaryDirectory(prefix="valor-data-") as scratch:
-        path = Path(scratch, layout.CATALOG)
-        pq.write_table(table, path, compression="zstd", row_group_size=_ROW_GROUP, write_page_index=True)
-        with path.open("rb") as file:
-            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-        store.put_file(layout.CATALOG, path)
-        return FileEntry(path=layout.CATALOG, sha256=sha256, bytes=path.stat().st_size)
-
-
-def _put(store: Store, key: str, data: bytes) -> FileEntry:
-    store.put_bytes(key, data)
-    return FileEntry(path=key, sha256=hashlib.sha256(data).hexdigest(), bytes=len(data))
 
 
 def _record(workspace: Workspace, made: Manifest) -> None:
