@@ -1,0 +1,141 @@
+"""Training from a release: it learns, stops, goes on with the same bits, and says what is wrong."""
+
+import json
+import os
+import signal
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from tests.train.conftest import config
+from valor_data.errors import FatalError, UserError
+from valor_data.train import checkpoint
+from valor_data.train.batch import Share, open_releases
+from valor_data.train.config import Pretrain
+from valor_data.train.loop import Trained, pretrain
+from valor_data.train.model import Valor
+from valor_data.train.parallel import Place
+from valor_data.train.words import Words
+
+ALONE = Place(Share(), torch.device("cpu"))
+
+
+@pytest.fixture(scope="session")
+def words(release: Path) -> Words:
+    readers = open_releases(config(release, release).data)
+    texts = [sample.members["txt"].decode() for sample in readers[0]]
+    return Words.of(texts, 80)
+
+
+def train(made: Pretrain, words: Words, **options: object) -> Trained:
+    return pretrain(made, words, ALONE, progress=False, **options)  # type: ignore[arg-type]
+
+
+def weights(run: Path) -> dict[str, torch.Tensor]:
+    newest = checkpoint.newest(run)
+    assert newest is not None
+    return load_file(newest / "model.safetensors")
+
+
+def test_it_learns_and_tells(release: Path, words: Words, tmp_path: Path) -> None:
+    done = train(config(release, tmp_path / "run", steps=30), words)
+    assert (done.steps, done.stopped) == (30, False)
+    told = [json.loads(line) for line in (tmp_path / "run/log.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in told] == list(range(2, 31, 2))
+    assert told[-1]["mgc_tva"] < told[0]["mgc_tva"]
+    assert set(done.losses) == {f"{kind}_{group}" for kind in ("mga", "mgc") for group in ("tv", "ta", "tva")}
+    assert 0 <= told[0]["wait_share"] <= 1
+
+
+def test_a_broken_clip_is_named_and_the_rest_goes_on(release: Path, words: Words, tmp_path: Path) -> None:
+    done = train(config(release, tmp_path / "run"), words)
+    assert set(done.faults) == {"-v_02_10000_20000", "-v_05_10000_20000"}
+    assert all("corrupt" in fault or "ItemError" in fault for fault in done.faults.values())
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_stopped_run_goes_on_with_the_same_bits(
+    release: Path, words: Words, tmp_path: Path, workers: int
+) -> None:
+    whole = config(release, tmp_path / "whole", steps=6)
+    train(whole, words)
+
+    class Killer:
+        """Asks to stop after three steps, as a spot machine's host does."""
+
+        def __call__(self, model: Valor, words: Words) -> float:
+            os.kill(os.getpid(), signal.SIGTERM)
+            return 0.0
+
+    halved = config(release, tmp_path / "halved", steps=6, validate_every=3)
+    halved = halved.model_copy(update={"data": halved.data.model_copy(update={"workers": workers})})
+    first = train(halved, words, validate=Killer())
+    assert first.stopped
+    assert 3 <= first.steps < 6
+    second = train(config(release, tmp_path / "halved", steps=6), words)
+    assert (second.steps, second.stopped) == (6, False)
+    expected = weights(tmp_path / "whole")
+    for name, value in weights(tmp_path / "halved").items():
+        assert torch.equal(value, expected[name]), name
+
+
+def test_a_finished_run_does_nothing_more(release: Path, words: Words, tmp_path: Path) -> None:
+    made = config(release, tmp_path / "run", steps=2)
+    train(made, words)
+    before = weights(tmp_path / "run")
+    again = train(made, words)
+    assert again.steps == 2
+    for name, value in weights(tmp_path / "run").items():
+        assert torch.equal(value, before[name])
+
+
+def test_passes_add_up_to_a_step(release: Path, words: Words, tmp_path: Path) -> None:
+    done = train(config(release, tmp_path / "run", steps=2, accumulate=2), words)
+    assert done.steps == 2
+
+
+def test_the_best_model_is_kept_apart_and_only_two_checkpoints_stay(
+    release: Path, words: Words, tmp_path: Path
+) -> None:
+    scores = iter([1.0, 3.0, 2.0])
+    made = config(release, tmp_path / "run", steps=6, save_every=1, validate_every=2)
+    train(made, words, validate=lambda model, words: next(scores))
+    folders = sorted(path.name for path in (tmp_path / "run/checkpoints").iterdir())
+    assert folders == ["step-00000005", "step-00000006"]
+    best = checkpoint.load(tmp_path / "run/best")
+    assert "after 4 of 6 steps" in (tmp_path / "run/best/README.md").read_text()
+    assert best.words.vocabulary == words.vocabulary
+    assert str(release) not in (tmp_path / "run/best/README.md").read_text()
+
+
+def test_a_loss_that_is_no_number_stops_and_names_the_clips(
+    release: Path, words: Words, tmp_path: Path
+) -> None:
+    train(config(release, tmp_path / "run", steps=2), words)
+    good = checkpoint.newest(tmp_path / "run")
+    assert good is not None
+    made = config(release, tmp_path / "run", steps=4, rate=1e30, warm_up=0.0, clip_norm=1e30)
+    with pytest.raises(FatalError, match=r"the loss of step \d is (nan|inf).*clips of its batch: -v_"):
+        train(made, words)
+    assert checkpoint.newest(tmp_path / "run") == good
+
+
+def test_a_run_folder_of_another_model_is_refused(release: Path, words: Words, tmp_path: Path) -> None:
+    made = config(release, tmp_path / "run", steps=1)
+    train(made, words)
+    other = made.model_copy(update={"model": made.model.model_copy(update={"contra_dim": 24})})
+    with pytest.raises(UserError, match=r"made with another \[model.contra_dim\]: 16; here 24"):
+        train(other, words)
+
+
+def test_a_checkpoint_that_is_none_or_broken_is_told(release: Path, words: Words, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"no checkpoint there: it lacks config\.json"):
+        checkpoint.load(tmp_path)
+    train(config(release, tmp_path / "run", steps=1), words)
+    folder = checkpoint.newest(tmp_path / "run")
+    assert folder is not None
+    (folder / "model.safetensors").write_bytes(b"x" * 100)
+    with pytest.raises(UserError, match="not readable as a checkpoint"):
+        checkpoint.load(folder)

@@ -1,0 +1,1 @@
+"""The reference trainer: VALOR's model and pretext tasks over our own releases."""

@@ -1,0 +1,269 @@
+"""From releases to batches: which clips a step takes, what is decoded of them, how they stand together.
+
+The clips of step s, their frames and their hidden words follow from the seed and s alone. So a run that
+is taken up in the middle goes on with the very batch that came next, on any number of workers.
+"""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from valor_data.errors import FatalError, ItemError, UserError
+from valor_data.media.take import take_frames, take_sound
+from valor_data.shards import ReleaseReader
+from valor_data.signals.fbank import log_mel
+from valor_data.store import Store
+from valor_data.train.config import DataConfig, ModelConfig
+from valor_data.train.masking import Masked, mask_words
+from valor_data.train.model import Clips, Texts
+from valor_data.train.sampling import pick, slices
+from valor_data.train.words import Words
+
+Ints = NDArray[Any]
+
+
+class Draw(NamedTuple):
+    """A clip's turn."""
+
+    source: int
+    number: int
+    """Of the clip in its release."""
+    turn: int | None
+    """Its number among all turns of the run, from which its random frames follow; None: the middle ones."""
+
+
+class Item(NamedTuple):
+    """One clip, decoded."""
+
+    clip_id: str
+    frames_FHWC: NDArray[np.uint8] | None
+    slices_ATM: NDArray[np.float32] | None
+    captions: tuple[str, ...]
+    fault: str = ""
+    """Why it could not be read; such a clip takes part in nothing."""
+
+
+class Batch(NamedTuple):
+    """What a step learns from."""
+
+    clips: Clips
+    texts: Texts
+    masked: Masked
+    clip_ids: list[str]
+    faults: dict[str, str]
+    """clip_id -> why it could not be read."""
+    truncated: int
+    """Captions that lost their end."""
+
+    def to(self, device: torch.device) -> "Batch":
+        """The same with its tensors on a device; the host does not wait where they are pinned."""
+
+        def moved(part: Any) -> Any:
+            return part.to(device, non_blocking=True) if isinstance(part, Tensor) else part
+
+        clips = Clips(*map(moved, self.clips))
+        texts, masked = Texts(*map(moved, self.texts)), Masked(*map(moved, self.masked))
+        return self._replace(clips=clips, texts=texts, masked=masked)
+
+
+class Schedule:
+    """Which clips each step of a run takes.
+
+    The releases take turns by their weights; each goes through all its clips in a new order before one comes
+    again. A release smaller than a batch fills it with clips of the next round.
+    """
+
+    def __init__(self, sizes: Sequence[int], weights: Sequence[float], batch: int, seed: int) -> None:
+        """Raises UserError for a release without clips."""
+        if not all(sizes):
+            raise UserError(f"data.sources: release {sizes.index(0) + 1} has no clip in its split")
+        self._sizes, self._batch, self._seed = tuple(sizes), batch, seed
+        self._shares = np.cumsum(np.asarray(weights) / sum(weights))
+        self._chosen: Ints = np.empty(0, np.int64)
+        self._orders: dict[tuple[int, int], Ints] = {}
+
+    def step(self, number: int) -> list[Draw]:
+        """The clips of a step, counted from 0."""
+        source = int(self._sources(number)[number])
+        before = int((self._sources(number)[:number] == source).sum())
+        turns = range(before * self._batch, (before + 1) * self._batch)
+        return [
+            Draw(source, int(self._order(source, turn // self._sizes[source])[turn % self._sizes[source]]),
+                 number * self._batch + place)
+            for place, turn in enumerate(turns)
+        ]  # fmt: skip
+
+    def _sources(self, number: int) -> Ints:
+        if number >= len(self._chosen):
+            drawn = np.random.default_rng([self._seed, 1]).random(max(1024, 2 * number + 1))
+            self._chosen = np.searchsorted(self._shares, drawn, side="right").clip(max=len(self._sizes) - 1)
+        return self._chosen
+
+    def _order(self, source: int, epoch: int) -> Ints:
+        if (source, epoch) not in self._orders:
+            self._orders = {key: order for key, order in self._orders.items() if key[1] >= epoch - 1}
+            rng = np.random.default_rng([self._seed, 2, source, epoch])
+            self._orders[source, epoch] = rng.permutation(self._sizes[source])
+        return self._orders[source, epoch]
+
+
+class Decoder:
+    """Makes an item of a sample: of our index, or of plain webdataset's dicts without their `__` keys."""
+
+    def __init__(self, data: DataConfig, model: ModelConfig, seed: int) -> None:
+        self._data, self._model, self._seed = data, model, seed
+
+    def __call__(self, clip_id: str, members: Mapping[str, bytes], turn: int | None = None) -> Item:
+        """Random frames and slices for a turn, the middle ones without. A broken clip is an item with a
+        fault."""
+        try:
+            rng = None if turn is None else np.random.default_rng([self._seed, 3, turn])
+            facts = json.loads(members["json"])
+            captions = tuple(str(one["text"]) for one in facts["captions"])
+            return Item(clip_id, self._frames(members, rng), self._sound(members, rng), captions)
+        except (ItemError, FatalError, KeyError, ValueError) as error:
+            return Item(clip_id, None, None, (), f"{type(error).__name__}: {error}")
+
+    def _frames(self, members: Mapping[str, bytes], rng: np.random.Generator | None) -> Any:
+        wanted, side = self._data.frames, self._model.vision.resolution
+        return take_frames(members["mp4"], lambda count: pick(count, wanted, rng), side)
+
+    def _sound(self, members: Mapping[str, bytes], rng: np.random.Generator | None) -> Any:
+        data = members["flac"] if "flac" in members else members["mp4"]
+        samples = take_sound(data, self._data.sample_rate)
+        if samples is None:
+            return None
+        mels = log_mel(samples, self._data.sample_rate, self._model.audio.mel_bins)
+        if not len(mels):
+            return None
+        cut = slices(mels, self._model.audio.slice_frames)
+        return cut[pick(len(cut), self._data.slices, rng)]
+
+
+class ClipSet(Dataset[Item]):
+    """The clips of all sources, by draw."""
+
+    def __init__(self, readers: Sequence[ReleaseReader], decoder: Decoder) -> None:
+        self._readers, self._decoder = readers, decoder
+
+    def __getitem__(self, draw: Draw) -> Item:
+        sample = self._readers[draw.source][draw.number]
+        return self._decoder(sample.key, sample.members, draw.turn)
+
+
+def open_releases(data: DataConfig) -> list[ReleaseReader]:
+    """A reader for each source. Raises UserError where there is no release."""
+    return [ReleaseReader(Store.open(source.release), source.split) for source in data.sources]
+
+
+class Collate:
+    """Puts items together; pads captions to the longest of the batch, or all to `fixed` words."""
+
+    def __init__(self, data: DataConfig, model: ModelConfig, words: Words, seed: int, *, fixed: bool) -> None:
+        self._data, self._model, self._words, self._seed, self._fixed = data, model, words, seed, fixed
+
+    def __call__(self, items: Sequence[Item], step: int = 0) -> Batch:
+        """A batch whose captions and hidden words are drawn by the step."""
+        rng = np.random.default_rng([self._seed, 4, step])
+        items = [item if item.captions else _left_out(item) for item in items]
+        chosen = [
+            item.captions[int(rng.integers(len(item.captions)))] if item.captions else "" for item in items
+        ]
+        texts, truncated = encode(self._words, chosen, self._data.words, fixed=self._fixed)
+        generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
+        masked = mask_words(texts.words_BL, self._words.vocabulary, generator)
+        return Batch(
+            together(items, self._data, self._model),
+            texts,
+            masked,
+            [item.clip_id for item in items],
+            {item.clip_id: item.fault for item in items if item.fault},
+            truncated,
+        )
+
+
+def _left_out(item: Item) -> Item:
+    """A clip about which nothing is said takes part in nothing."""
+    return Item(item.clip_id, None, None, (), item.fault or "no caption")
+
+
+def encode(words: Words, captions: Sequence[str], most: int, *, fixed: bool = False) -> tuple[Texts, int]:
+    """Captions as ids with pads at their ends; and how many lost their end."""
+    cut = [words.cut(caption, most) for caption in captions]
+    length = most + 2 if fixed else max(len(one.ids) for one in cut)
+    pad = words.vocabulary.pad
+    ids_BL = torch.tensor([one.ids + [pad] * (length - len(one.ids)) for one in cut])
+    return Texts(ids_BL, ids_BL != pad), sum(one.truncated for one in cut)
+
+
+def together(items: Sequence[Item], data: DataConfig, model: ModelConfig) -> Clips:
+    """Picture and sound of items; zeros, and a mask that says so, where one is missing."""
+    side, audio = model.vision.resolution, model.audio
+    frames, has_video = _stacked(
+        [item.frames_FHWC for item in items], (data.frames, side, side, 3), torch.uint8
+    )
+    mels, has_audio = _stacked(
+        [item.slices_ATM for item in items], (data.slices, audio.slice_frames, audio.mel_bins), torch.float32
+    )
+    return Clips(frames, has_video, mels, has_audio, bool((has_video & has_audio).all()))
+
+
+def _stacked(
+    found: Sequence[NDArray[Any] | None], shape: tuple[int, ...], kind: torch.dtype
+) -> tuple[Tensor, Tensor]:
+    stacked = torch.zeros(len(found), *shape, dtype=kind)
+    for row, one in enumerate(found):
+        if one is not None:
+            stacked[row] = torch.from_numpy(one)
+    return stacked, torch.tensor([one is not None for one in found])
+
+
+class _Steps(Dataset[Batch]):
+    """A batch by the number of its step."""
+
+    def __init__(self, clips: ClipSet, schedule: Schedule, collate: Collate, share: "Share") -> None:
+        self._clips, self._schedule, self._collate, self._share = clips, schedule, collate, share
+
+    def __getitem__(self, step: int) -> Batch:
+        draws = self._share.of(self._schedule.step(step))
+        return self._collate([self._clips[draw] for draw in draws], step)
+
+
+class Share(NamedTuple):
+    """The part of each step that one of several processes takes."""
+
+    rank: int = 0
+    world: int = 1
+
+    def of(self, draws: list[Draw]) -> list[Draw]:
+        """Its draws of a step's."""
+        size = len(draws) // self.world
+        return draws[self.rank * size : (self.rank + 1) * size]
+
+
+def batches(
+    clips: ClipSet,
+    schedule: Schedule,
+    collate: Collate,
+    steps: Iterable[int],
+    *,
+    workers: int,
+    share: Share,
+    pinned: bool = False,
+) -> Iterable[Batch]:
+    """The batches of some steps, in their order, decoded ahead by `workers` processes."""
+    loader: Iterable[Batch] = DataLoader(
+        _Steps(clips, schedule, collate, share),
+        batch_size=None,
+        sampler=list(steps),
+        num_workers=workers,
+        pin_memory=pinned,
+        generator=torch.Generator(),  # or it would draw from the one that dropout draws from
+    )
+    return loader

@@ -1,0 +1,142 @@
+"""Checkpoints: a folder each, complete under its name or not there.
+
+<run>/checkpoints/step-00001000/
+    model.safetensors  config.json  tokenizer.json  README.md     what a user needs
+    state.pt                                                     what going on needs
+<run>/best/            the same without state.pt, of the best validation
+"""
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from pydantic import ValidationError
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from valor_data.errors import UserError
+from valor_data.train.config import ModelConfig, Pretrain
+from valor_data.train.words import Words
+
+_MODEL, _CONFIG, _WORDS, _CARD, _STATE = (
+    "model.safetensors",
+    "config.json",
+    "tokenizer.json",
+    "README.md",
+    "state.pt",
+)
+_KEPT = 2
+
+
+class Loaded(NamedTuple):
+    """A checkpoint that was opened."""
+
+    weights: dict[str, Tensor]
+    config: Pretrain
+    words: Words
+
+
+def write(
+    folder: Path,
+    weights: Mapping[str, Tensor],
+    config: Pretrain,
+    words: Words,
+    card: str,
+    state: Mapping[str, Any] | None = None,
+) -> None:
+    """Write a checkpoint under a temporary name, make it last, then give it its own; an old one of that
+    name goes only then."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    made = Path(tempfile.mkdtemp(prefix=".tmp-", dir=folder.parent))
+    try:
+        plain = {name: value.detach().cpu().contiguous() for name, value in weights.items()}
+        save_file(plain, made / _MODEL, metadata={"format": "pt"})
+        (made / _CONFIG).write_text(config.model_dump_json(indent=2) + "\n", encoding="utf-8")
+        words.save(made / _WORDS)
+        (made / _CARD).write_text(card, encoding="utf-8")
+        if state is not None:
+            torch.save(dict(state), made / _STATE)
+        for file in made.iterdir():
+            _make_last(file)
+        old = made.with_name(f"{made.name}-old")
+        if folder.exists():
+            folder.rename(old)
+        made.rename(folder)
+        _make_last(folder.parent)
+        shutil.rmtree(old, ignore_errors=True)
+    finally:
+        shutil.rmtree(made, ignore_errors=True)
+
+
+def step_folder(run: Path, step: int) -> Path:
+    """Where the checkpoint after so many updates lies."""
+    return run / "checkpoints" / f"step-{step:08d}"
+
+
+def newest(run: Path) -> Path | None:
+    """The last checkpoint of a run from which it can go on."""
+    found = sorted(folder.parent for folder in (run / "checkpoints").glob(f"step-*/{_STATE}"))
+    return found[-1] if found else None
+
+
+def prune(run: Path) -> None:
+    """Let go of all but the newest checkpoints, and of what a killed writer left."""
+    folder = run / "checkpoints"
+    for old in sorted(folder.glob("step-*"))[:-_KEPT]:
+        shutil.rmtree(old)
+    for left in folder.glob(".tmp-*"):
+        shutil.rmtree(left, ignore_errors=True)
+
+
+def load(folder: Path) -> Loaded:
+    """A checkpoint for use. Raises UserError where there is none, or a broken one."""
+    try:
+        config = Pretrain.model_validate_json((folder / _CONFIG).read_bytes())
+        weights = load_file(folder / _MODEL)
+    except FileNotFoundError as error:
+        raise UserError(f"{folder}: no checkpoint there: it lacks {Path(error.filename).name}") from None
+    except (ValidationError, SafetensorError, json.JSONDecodeError) as error:
+        raise UserError(f"{folder}: not readable as a checkpoint: {str(error).splitlines()[0]}") from None
+    return Loaded(weights, config, Words.open(str(folder / _WORDS)))
+
+
+def load_state(folder: Path) -> dict[str, Any]:
+    """Optimizer, random numbers and place of a checkpoint, for going on."""
+    state: dict[str, Any] = torch.load(folder / _STATE, map_location="cpu", weights_only=True)
+    return state
+
+
+def check_fits(weights: Mapping[str, Tensor], wanted: Mapping[str, Tensor], folder: Path) -> None:
+    """Raises UserError naming the first weight that differs in name or size: another config."""
+    for name in sorted(weights.keys() | wanted.keys()):
+        there, here = (tuple(side[name].shape) if name in side else "absent" for side in (weights, wanted))
+        if there != here:
+            raise UserError(
+                f"{folder}: made with another [model]: {name} is {there} there and {here} here; "
+                "take the config beside it (config.json), or another run folder"
+            )
+
+
+def check_same_model(there: ModelConfig, here: ModelConfig, folder: Path) -> None:
+    """Raises UserError naming the first key of [model] that differs."""
+    ours, theirs = here.model_dump(), there.model_dump()
+    for section, values in ours.items():
+        if values != theirs[section]:
+            raise UserError(
+                f"{folder}: made with another [model.{section}]: {theirs[section]}; here {values}. "
+                "Take that, or another folder for the run (out)"
+            )
+
+
+def _make_last(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,180 @@
+"""A trainer's TOML: what a model is made of, what it learns from, and how."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from valor_data.recipe.fetching import Count, Section, Share
+
+Probability = Annotated[float, Field(ge=0, lt=1)]
+
+
+class Tower(Section):
+    """Sizes of a Transformer."""
+
+    width: Count
+    layers: Count
+    heads: Count
+    mlp_ratio: Annotated[float, Field(gt=0)] = 4.0
+
+    @model_validator(mode="after")
+    def _heads_share_the_width(self) -> Self:
+        if self.width % self.heads:
+            raise ValueError(f"width {self.width} cannot be shared by {self.heads} heads")
+        return self
+
+    @property
+    def mlp_width(self) -> int:
+        """Width of the layer between."""
+        return round(self.width * self.mlp_ratio)
+
+
+class VisionConfig(Tower):
+    """The picture encoder, frame by frame."""
+
+    kind: Literal["clip", "huggingface"] = "clip"
+    weights: str = ""
+    """Name or folder of pretrained weights; empty: random (not for `huggingface`, which needs a model)."""
+    resolution: Count = 224
+    """Frames are squares of so many pixels."""
+    patch: Count = 16
+    """CLIP: side of a patch."""
+    width: Count = 768
+    layers: Count = 12
+    heads: Count = 12
+
+
+class AudioConfig(Tower):
+    """The sound encoder: AST over slices of a log-mel spectrogram, patches without overlap."""
+
+    weights: str = ""
+    """Name or folder of an AST of Hugging Face; empty: random."""
+    mel_bins: Count = 64
+    slice_frames: Count = 512
+    """Spectrogram frames of a slice: 5.12 s at a shift of 10 ms."""
+    patch: Count = 16
+    first_tokens: Literal[1, 2] = 1
+    """CLS; 2: also the distillation token that AST was trained with and VALOR drops."""
+    width: Count = 768
+    layers: Count = 12
+    heads: Count = 12
+    dropout: Probability = 0.1
+
+
+class TextConfig(Tower):
+    """BERT, the text encoder and (with cross-attention) the decoder."""
+
+    weights: str = ""
+    """Name or folder of a BERT of Hugging Face; empty: random."""
+    vocabulary: Count = 30_522
+    positions: Count = 512
+    width: Count = 768
+    layers: Count = 12
+    heads: Count = 12
+    dropout: Probability = 0.1
+
+
+class ModelConfig(Section):
+    """The whole model (VALOR section 4.1)."""
+
+    vision: VisionConfig = VisionConfig()
+    audio: AudioConfig = AudioConfig()
+    text: TextConfig = TextConfig()
+    contra_dim: Count = 512
+    """Width of the space in which texts and clips are compared."""
+    most_frames: Count = 32
+    """Frames, or slices of sound, that the decoder has embeddings for."""
+    parity: Literal["paper", "released"] = "paper"
+    """Where paper and released code differ: `paper` takes pads out of the comparison and weighs tokens by one
+    linear layer; `released` compares with pads as zeros, and weighs by two layers with a ReLU."""
+    temperature: Annotated[float, Field(gt=0)] = 0.07
+    """At the start; it is learned, and divides."""
+
+
+class Source(Section):
+    """A release to learn from."""
+
+    release: str
+    """Its folder or fsspec URL; a relative folder counts from the config's."""
+    split: Literal["train", "val", "test"] = "train"
+    weight: Annotated[float, Field(gt=0)] = 1.0
+    """Share of the steps, beside the other releases' weights; a step takes its clips from one release."""
+
+
+class DataConfig(Section):
+    """What a model sees and hears of a clip (VALOR section 4.1), and how it is read."""
+
+    sources: Annotated[tuple[Source, ...], Field(strict=False, min_length=1)]
+    vocabulary: str = ""
+    """A `vocab.txt` or `tokenizer.json`; empty: made of the captions."""
+    frames: Count = 2
+    """Frames of a clip."""
+    slices: Count = 1
+    """Slices of its sound."""
+    words: Count = 40
+    """Most word pieces of a caption; more are cut off, and counted."""
+    sample_rate: Literal[16_000, 22_050] = 16_000
+    """Of the sound that spectra are made of; 22,050 as the paper."""
+    batch: Count = 64
+    """Clips of a step, over all processes."""
+    workers: Annotated[int, Field(ge=0)] = 2
+    """Processes that decode, beside each that trains; 0: it decodes itself."""
+
+
+class OptimConfig(Section):
+    """How a model learns (VALOR section 5.1.3)."""
+
+    steps: Count
+    """Updates of the weights."""
+    rate: Annotated[float, Field(gt=0)] = 1e-4
+    """Learning rate at its height."""
+    warm_up: Share = 0.1
+    """Share of the steps in which the rate rises from nothing; then it falls to nothing, both in a line."""
+    weight_decay: Annotated[float, Field(ge=0)] = 0.01
+    """Not of biases, norms, embeddings of places and kinds, and the temperature (the released code decays
+    most of these)."""
+    betas: tuple[Probability, Probability] = Field((0.9, 0.98), strict=False)
+    clip_norm: Annotated[float, Field(gt=0)] = 5.0
+    """Most that the norm of all gradients may be."""
+    alpha: Annotated[float, Field(ge=0)] = 1.5
+    """Weight of MGA beside MGC."""
+    accumulate: Count = 1
+    """Passes whose gradients make one update; each takes its part of `data.batch`, and MGA tells clips
+    apart within
+    it."""
+    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+    checkpointing: bool = False
+    """Compute activations again in the backward pass: less memory, a third more work."""
+    compile: bool = False
+    """Compile the encoders of picture and sound with torch.compile."""
+    fsdp: bool = False
+    """Share weights and optimizer over the processes (FSDP2), for models that one device does not hold."""
+    seed: int = 50
+    save_every: Count = 1000
+    """Updates between checkpoints."""
+    validate_every: Count = 1000
+    """Updates between validations; the checkpoint with the best one is kept apart."""
+    log_every: Count = 10
+
+
+class Pretrain(Section):
+    """A trainer's TOML."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$")]
+    out: str = ""
+    """Folder of the run; empty: `./<name>`. A relative folder counts from the config's."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """`cuda` stops where there is no GPU; `auto` takes one where there is."""
+    validation: Annotated[tuple[Source, ...], Field(strict=False)] = ()
+    """Releases to choose the best checkpoint by: retrieval over their `val`, never `test`."""
+    model: ModelConfig = ModelConfig()
+    data: DataConfig
+    optim: OptimConfig
+
+    @model_validator(mode="after")
+    def _never_chosen_on_test(self) -> Self:
+        if any(source.split == "test" for source in self.validation):
+            raise ValueError("validation: a model that was chosen on test has no test left; take val")
+        if self.data.batch % self.optim.accumulate:
+            raise ValueError("optim.accumulate must divide data.batch")
+        return self

@@ -1,0 +1,89 @@
+"""What a run tells while it goes on: a line of JSON and TensorBoard's scalars every so many steps."""
+
+import json
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from torch import Tensor
+
+from valor_data.train.model import Losses, Valor
+
+
+class Log:
+    """`log.jsonl` in the run's folder, one object a line, and TensorBoard's events where it is installed.
+
+    `samples_per_s` is of all processes; `wait_share` is the time in which the model waited for data.
+    """
+
+    def __init__(self, run: Path, step: int, every: int, *, leads: bool) -> None:
+        self._every, self._leads = every, leads
+        self._since, self._since_step, self._waited = time.monotonic(), step, 0.0
+        self._file: Any = None
+        self._board: Any = None
+        if leads:
+            run.mkdir(parents=True, exist_ok=True)
+            self._file = (run / "log.jsonl").open("a", encoding="utf-8")
+            self._board = _board(run)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._file is not None:
+            self._file.close()
+        if self._board is not None:
+            self._board.close()
+
+    @contextmanager
+    def waiting(self) -> Iterator[None]:
+        """Around what waits for data."""
+        begun = time.monotonic()
+        yield
+        self._waited += time.monotonic() - begun
+
+    def due(self, step: int) -> bool:
+        """Whether this step is told of."""
+        return step % self._every == 0
+
+    def tell(self, step: int, batch: int, losses: Losses, model: Valor, rate: float, norm: Tensor) -> None:
+        """A step's figures; speeds are those since the last telling."""
+        seconds, steps = time.monotonic() - self._since, step - self._since_step
+        told = {
+            "step": step,
+            **losses.told(),
+            "temperature": round(model.temperature.item(), 5),
+            "rate": rate,
+            "grad_norm": round(norm.item(), 4),
+            "samples_per_s": round(steps * batch / seconds, 2),
+            "wait_share": round(self._waited / seconds, 4),
+        }
+        self._since, self._since_step, self._waited = time.monotonic(), step, 0.0
+        self._write(told)
+
+    def scored(self, step: int, score: float) -> None:
+        """A validation."""
+        self._write({"step": step, "validation": round(score, 4)})
+
+    def _write(self, told: dict[str, float]) -> None:
+        if not self._leads:
+            return
+        self._file.write(json.dumps(told) + "\n")
+        self._file.flush()
+        if self._board is not None:
+            for name, value in told.items():
+                if name != "step":
+                    self._board.add_scalar(name, value, told["step"])
+
+
+def _board(run: Path) -> Any:
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError:
+        return None
+    return SummaryWriter(str(run / "tensorboard"))

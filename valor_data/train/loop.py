@@ -1,0 +1,253 @@
+"""Pretraining: steps, checkpoints, going on where a run stopped."""
+
+import math
+import signal
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from pathlib import Path
+from types import FrameType
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+from tqdm import tqdm
+
+from valor_data.errors import FatalError, UserError
+from valor_data.train import checkpoint, optim, parallel
+from valor_data.train.batch import Batch, ClipSet, Collate, Decoder, Schedule, batches, open_releases
+from valor_data.train.build import build
+from valor_data.train.card import card
+from valor_data.train.config import Pretrain
+from valor_data.train.log import Log
+from valor_data.train.model import Losses, Valor
+from valor_data.train.parallel import Place
+from valor_data.train.words import Words
+
+Validate = Callable[[Valor, Words], float]
+"""A score of the model; the higher, the better."""
+_FLOATS = {"bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+class Trained(NamedTuple):
+    """What came of a run."""
+
+    run: Path
+    steps: int
+    """Updates that the model has had, over all starts of the run."""
+    stopped: bool
+    """A signal ended it before its last step; it goes on with the next start."""
+    losses: dict[str, float]
+    """Of the last step."""
+    faults: dict[str, str]
+    """clip_id -> why it took part in nothing, in this start."""
+    truncated: int
+    """Captions that lost their end, in this start."""
+
+
+def pretrain(
+    config: Pretrain, words: Words, place: Place, *, validate: Validate | None = None, progress: bool = True
+) -> Trained:
+    """Train, or go on training, until the last step or a SIGTERM; either way a checkpoint stands at the end.
+
+    Raises UserError for a run folder of another model; FatalError for a loss that is no number: it names
+    the clips of its batch, and the last checkpoint stays as it was.
+    """
+    return _Run(config, words, place, validate, progress).go()
+
+
+class _Run:
+    """One start of a run."""
+
+    def __init__(
+        self, config: Pretrain, words: Words, place: Place, validate: Validate | None, progress: bool
+    ) -> None:
+        self._config, self._words, self._place = config, words, place
+        self._validate, self._progress = validate, progress
+        self._folder = Path(config.out)
+        torch.manual_seed(config.optim.seed)
+        self._model = build(config.model).to(place.device)
+        if config.optim.checkpointing:
+            for tower in (self._model.vision, self._model.audio, self._model.bert):
+                tower.checkpointing = True  # type: ignore[assignment]
+        self._trained = parallel.wrap(self._model, config.optim, place)
+        self._optimizer = optim.adamw(self._model, config.optim)
+        self._scaler = torch.amp.GradScaler(place.device.type, enabled=config.optim.precision == "fp16")
+        self._step, self._best = 0, -math.inf
+        self._pending: tuple[Tensor, list[str]] | None = None
+        self._last: Losses | None = None
+        self._faults: dict[str, str] = {}
+        self._truncated = 0
+
+    def go(self) -> Trained:
+        """Train until the end, or until somebody asks to stop."""
+        settings = self._config.optim
+        self._resume()
+        passes = iter(self._passes())
+        leads = self._place.leads
+        bar = tqdm(total=settings.steps, initial=self._step, desc="pretrain", unit="step",
+                   disable=None if self._progress and leads else True)  # fmt: skip
+        with _stopping() as asked, bar, Log(self._folder, self._step, settings.log_every, leads=leads) as log:
+            stop = False
+            while self._step < settings.steps and not stop:
+                with log.waiting():
+                    update = [next(passes) for _ in range(settings.accumulate)]
+                norm = self._update(update)
+                bar.update()
+                if log.due(self._step):
+                    self._check_last()
+                    assert self._last is not None
+                    rate = optim.rate_at(self._step - 1, settings)
+                    log.tell(self._step, self._config.data.batch, self._last, self._model, rate, norm)
+                stop = self._place.any(asked())
+                if stop or self._due(settings.save_every):
+                    self._save()
+                if self._validate is not None and self._due(settings.validate_every) and not stop:
+                    self._choose(self._validate, log)
+        told = {} if self._last is None else self._last.told()
+        return Trained(self._folder, self._step, stop and self._step < settings.steps, told, self._faults,
+                       self._truncated)  # fmt: skip
+
+    def _passes(self) -> Sequence[Batch] | Any:
+        data, share, settings = self._config.data, self._place.share, self._config.optim
+        size = data.batch // settings.accumulate
+        if size % share.world:
+            raise UserError(f"data.batch: {size} clips a pass cannot be shared by {share.world} processes")
+        readers = open_releases(data)
+        weights = [source.weight for source in data.sources]
+        schedule = Schedule([len(reader) for reader in readers], weights, size, settings.seed)
+        clips = ClipSet(readers, Decoder(data, self._config.model, settings.seed))
+        collate = Collate(data, self._config.model, self._words, settings.seed, fixed=share.world > 1)
+        steps = range(self._step * settings.accumulate, settings.steps * settings.accumulate)
+        pinned = self._place.device.type == "cuda"
+        return batches(clips, schedule, collate, steps, workers=data.workers, share=share, pinned=pinned)
+
+    def _update(self, passes: Sequence[Batch]) -> Tensor:
+        """One step: forward, backward, clip, AdamW; gives the norm of the gradients before they are
+        clipped."""
+        settings = self._config.optim
+        self._trained.train()
+        self._optimizer.zero_grad(set_to_none=True)
+        for number, batch in enumerate(passes):
+            with self._unsynchronised(last=number == len(passes) - 1):
+                on_device = batch.to(self._place.device)
+                with self._autocast():
+                    losses: Losses = self._trained(on_device.clips, on_device.texts, on_device.masked)
+                    total = losses.total(settings.alpha)
+                self._check_last()
+                self._scaler.scale(total / len(passes)).backward()
+            self._pending, self._last = (total.detach(), batch.clip_ids), losses
+            self._faults |= batch.faults
+            self._truncated += batch.truncated
+        self._scaler.unscale_(self._optimizer)
+        norm = nn.utils.clip_grad_norm_(self._model.parameters(), settings.clip_norm)
+        for group in self._optimizer.param_groups:
+            group["lr"] = optim.rate_at(self._step, settings)
+        self._scaler.step(self._optimizer)
+        self._scaler.update()
+        self._step += 1
+        return norm
+
+    def _check_last(self) -> None:
+        """Look at the loss of the pass before: its number is there by now, and nothing waits for it."""
+        if self._pending is None:
+            return
+        total, clip_ids = self._pending
+        self._pending = None
+        if not math.isfinite(total.item()):
+            shown = ", ".join(clip_ids[:64]) + (" ..." if len(clip_ids) > 64 else "")
+            raise FatalError(
+                f"{self._folder}: the loss of step {self._step} is {total.item()}; the last "
+                f"checkpoint stands. Lower optim.rate, or look at the clips of its batch: {shown}"
+            )
+
+    def _unsynchronised(self, *, last: bool) -> AbstractContextManager[Any]:
+        """Gradients are exchanged after the last pass of an update only."""
+        if last or not isinstance(self._trained, DistributedDataParallel):
+            return nullcontext()
+        return self._trained.no_sync()
+
+    def _autocast(self) -> AbstractContextManager[Any]:
+        precision = self._config.optim.precision
+        if precision == "fp32":
+            return nullcontext()
+        return torch.autocast(self._place.device.type, dtype=_FLOATS[precision])
+
+    def _due(self, every: int) -> bool:
+        return self._step % every == 0 or self._step == self._config.optim.steps
+
+    def _save(self) -> None:
+        self._check_last()
+        weights, optimizer = parallel.states(self._model, self._optimizer, self._place)
+        generators = self._place.gathered(_random_numbers(self._place.device))
+        if self._place.leads:
+            state = {
+                "step": self._step,
+                "best": self._best,
+                "optimizer": optimizer,
+                "scaler": self._scaler.state_dict(),
+                "random": generators,
+            }
+            folder = checkpoint.step_folder(self._folder, self._step)
+            text = card(self._config, self._step, self._best)
+            checkpoint.write(folder, weights, self._config, self._words, text, state)
+            checkpoint.prune(self._folder)
+        self._place.wait()
+
+    def _resume(self) -> None:
+        folder = checkpoint.newest(self._folder)
+        if folder is None:
+            return
+        loaded = checkpoint.load(folder)
+        checkpoint.check_same_model(loaded.config.model, self._config.model, folder)
+        state = checkpoint.load_state(folder)
+        parallel.restore(self._model, self._optimizer, loaded.weights, state["optimizer"], self._place)
+        self._scaler.load_state_dict(state["scaler"])
+        self._step, self._best = state["step"], state["best"]
+        if len(state["random"]) == self._place.share.world:
+            _set_random_numbers(state["random"][self._place.share.rank], self._place.device)
+
+    def _choose(self, validate: Validate, log: Log) -> None:
+        """Score the model, and keep it apart where it is the best so far."""
+        self._check_last()
+        self._model.eval()
+        random = _random_numbers(self._place.device)
+        score = validate(self._model, self._words)
+        _set_random_numbers(random, self._place.device)
+        log.scored(self._step, score)
+        if score <= self._best:
+            return
+        self._best = score
+        weights, _ = parallel.states(self._model, self._optimizer, self._place)
+        if self._place.leads:
+            text = card(self._config, self._step, score)
+            checkpoint.write(self._folder / "best", weights, self._config, self._words, text)
+        self._place.wait()
+
+
+@contextmanager
+def _stopping() -> Iterator[Callable[[], bool]]:
+    """Turn SIGTERM, by which spot machines are taken away, into an answer that is asked for after each
+    step."""
+    asked = False
+
+    def note(_: int, __: FrameType | None) -> None:
+        nonlocal asked
+        asked = True
+
+    before = signal.signal(signal.SIGTERM, note)
+    try:
+        yield lambda: asked
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _random_numbers(device: torch.device) -> dict[str, Tensor]:
+    states = {"cpu": torch.get_rng_state()}
+    return states | ({"cuda": torch.cuda.get_rng_state(device)} if device.type == "cuda" else {})
+
+
+def _set_random_numbers(states: Mapping[str, Tensor], device: torch.device) -> None:
+    torch.set_rng_state(states["cpu"])
+    if device.type == "cuda" and "cuda" in states:
+        torch.cuda.set_rng_state(states["cuda"], device)

@@ -1,0 +1,253 @@
+"""VALOR: three encoders, one space in which texts and clips are compared, one decoder (section 4.1).
+
+Shapes: B clips, F frames, A slices of sound, S tokens of a frame or slice, L words, N tokens of a group,
+D width of the decoder, C width of the common space, M masked words.
+"""
+
+from collections.abc import Mapping
+from typing import Literal, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from valor_data.train import losses
+from valor_data.train.blocks import Group, KeysValues
+from valor_data.train.config import ModelConfig
+from valor_data.train.gather import everyone
+from valor_data.train.masking import Masked
+from valor_data.train.towers import Ast, Bert, ClipVision
+
+GroupName = Literal["tv", "ta", "tva"]
+GROUPS: tuple[GroupName, ...] = ("tv", "ta", "tva")
+"""Text beside the picture, the sound, and both."""
+
+
+class Clips(NamedTuple):
+    """Picture and sound of B clips, as the encoders take them."""
+
+    frames_BFHWC: Tensor | None
+    """uint8 RGB; None where the data has no pictures at all. A clip that lacks one holds anything."""
+    has_video_B: Tensor
+    slices_BATM: Tensor | None
+    """Log-mel bins; None where the data has no sound at all."""
+    has_audio_B: Tensor
+    whole: bool
+    """Every clip has both: no mask is needed."""
+
+
+class Texts(NamedTuple):
+    """Words of B captions; pads stand last."""
+
+    words_BL: Tensor
+    mask_BL: Tensor
+    """True at words."""
+
+
+class Seen(NamedTuple):
+    """Encoded clips."""
+
+    video_BND: Tensor | None
+    """All tokens of all frames, in the decoder's width."""
+    audio_BND: Tensor | None
+    video_BFC: Tensor | None
+    """One token a frame, in the common space, of length one."""
+    audio_BAC: Tensor | None
+    has_video_B: Tensor
+    has_audio_B: Tensor
+    whole: bool
+
+
+class Compared(NamedTuple):
+    """Tokens in the common space with what MGA needs of them."""
+
+    features_BNC: Tensor
+    mask_BN: Tensor
+    weights_BN: Tensor
+    """Raw."""
+
+
+class Losses(NamedTuple):
+    """What a batch costs, by group; a group that the data has nothing for is left out."""
+
+    mga: dict[GroupName, Tensor]
+    mgc: dict[GroupName, Tensor]
+
+    def total(self, alpha: float) -> Tensor:
+        """`alpha` times the mean of MGA's groups, plus the mean of MGC's."""
+        parts = [alpha * torch.stack(list(self.mga.values())).mean()] if self.mga else []
+        parts += [torch.stack(list(self.mgc.values())).mean()] if self.mgc else []
+        return torch.stack(parts).sum()
+
+    def told(self) -> dict[str, float]:
+        """By name, such as `mga_tv`."""
+        both = (("mga", self.mga), ("mgc", self.mgc))
+        return {f"{kind}_{name}": round(loss.item(), 5) for kind, of in both for name, loss in of.items()}
+
+
+class Valor(nn.Module):
+    """The model, from random weights; `weights` brings pretrained ones."""
+
+    def __init__(self, config: ModelConfig, vision: nn.Module | None = None) -> None:
+        super().__init__()
+        self.config = config
+        width, common = config.text.width, config.contra_dim
+        self.vision = vision or ClipVision(config.vision)
+        self.audio = Ast(config.audio)
+        self.bert = Bert(config.text)
+        self.bert.apply(_init_bert)
+        self.fit_video = _fit(config.vision.width, width)
+        self.fit_audio = _fit(config.audio.width, width)
+        self.frame_places = nn.Parameter(torch.randn(config.most_frames, width) * 0.02)
+        self.slice_places = nn.Parameter(torch.randn(config.most_frames, width) * 0.02)
+        self.video_kind = nn.Parameter(torch.randn(width) * 0.02)
+        self.audio_kind = nn.Parameter(torch.randn(width) * 0.02)
+        self.text_to_common = nn.Linear(width, common, bias=False)
+        self.video_to_common = nn.Linear(config.vision.width, common, bias=False)
+        self.audio_to_common = nn.Linear(config.audio.width, common, bias=False)
+        self.weigh_text, self.weigh_video, self.weigh_audio = (_weigher(config) for _ in range(3))
+        self.temperature = nn.Parameter(torch.tensor(config.temperature))
+
+    def see(self, clips: Clips) -> Seen:
+        """Encode picture and sound."""
+        video_BND = video_BFC = audio_BND = audio_BAC = None
+        if clips.frames_BFHWC is not None:
+            tokens_BFSD = self.vision(clips.frames_BFHWC)
+            video_BFC = F.normalize(self.video_to_common(tokens_BFSD[:, :, 0]), dim=-1)
+            places = self.frame_places[: tokens_BFSD.shape[1], None]
+            video_BND = (self.fit_video(tokens_BFSD) + places + self.video_kind).flatten(1, 2)
+        if clips.slices_BATM is not None:
+            tokens_BASD = self.audio(clips.slices_BATM)
+            audio_BAC = F.normalize(self.audio_to_common(tokens_BASD[:, :, 0]), dim=-1)
+            places = self.slice_places[: tokens_BASD.shape[1], None]
+            audio_BND = (self.fit_audio(tokens_BASD) + places + self.audio_kind).flatten(1, 2)
+        return Seen(
+            video_BND, audio_BND, video_BFC, audio_BAC, clips.has_video_B, clips.has_audio_B, clips.whole
+        )
+
+    def compare_text(self, texts: Texts) -> Compared:
+        """Every word in the common space, [CLS] and [SEP] too."""
+        states_BLD = self.bert.encode(texts.words_BL, texts.mask_BL)
+        features = F.normalize(self.text_to_common(states_BLD), dim=-1)
+        return Compared(features, texts.mask_BL, self.weigh_text(features).squeeze(-1))
+
+    def compare_clips(self, seen: Seen) -> dict[GroupName, Compared]:
+        """The tokens of each group; what a clip lacks is masked."""
+        found: dict[GroupName, Compared] = {}
+        if seen.video_BFC is not None:
+            mask = seen.has_video_B[:, None].expand(seen.video_BFC.shape[:2])
+            found["tv"] = Compared(seen.video_BFC, mask, self.weigh_video(seen.video_BFC).squeeze(-1))
+        if seen.audio_BAC is not None:
+            mask = seen.has_audio_B[:, None].expand(seen.audio_BAC.shape[:2])
+            found["ta"] = Compared(seen.audio_BAC, mask, self.weigh_audio(seen.audio_BAC).squeeze(-1))
+        if len(found) == 2:
+            pairs = zip(found["tv"], found["ta"], strict=True)
+            found["tva"] = Compared(*(torch.cat(pair, dim=1) for pair in pairs))
+        return found
+
+    def forward(
+        self, clips: Clips, texts: Texts, masked: Masked, groups: tuple[GroupName, ...] = GROUPS
+    ) -> Losses:
+        """MGA and MGC of a batch, in which clip i belongs to text i."""
+        seen = self.see(clips)
+        return Losses(self._mga(seen, texts, groups), self._mgc(seen, texts, masked, groups))
+
+    def _mga(self, seen: Seen, texts: Texts, groups: tuple[GroupName, ...]) -> dict[GroupName, Tensor]:
+        text = Compared(*map(everyone, self.compare_text(texts)))
+        found = {}
+        for name, compared in self.compare_clips(seen).items():
+            if name in groups:
+                clips = Compared(*map(everyone, compared))
+                joins_B = everyone(_joining(seen)[name])
+                found[name] = losses.mga_loss(self.scores(text, clips), self.temperature, joins_B)
+        return found
+
+    def scores(self, texts: Compared, clips: Compared) -> Tensor:
+        """MGA's scores of every text with every clip."""
+        return losses.mga_scores(
+            texts.features_BNC,
+            clips.features_BNC,
+            texts.mask_BN,
+            clips.mask_BN,
+            texts.weights_BN,
+            clips.weights_BN,
+            self.config.parity,
+        )
+
+    def _mgc(
+        self, seen: Seen, texts: Texts, masked: Masked, groups: tuple[GroupName, ...]
+    ) -> dict[GroupName, Tensor]:
+        looked, joins = self.look(seen, groups)
+        if not joins:
+            return {}
+        count, (B, L) = len(joins), texts.words_BL.shape
+        states_GBLD = self.bert.decode(self.bert.embed(masked.words_BL), looked)
+        states_GMD = states_GBLD.view(count, B * L, -1)[:, masked.chosen_M]
+        row_M = masked.chosen_M // L
+        found = {}
+        logits_GMV = self.bert.predict(states_GMD)
+        for number, (name, joins_B) in enumerate(joins.items()):
+            counts_M = joins_B[row_M]
+            loss_M = F.cross_entropy(logits_GMV[number].float(), masked.truth_M, reduction="none")
+            # The mean over the words of all processes, of which DDP takes the mean over processes.
+            words_1 = everyone(counts_M.sum()[None]).float().mean().clamp(min=1e-9)
+            found[name] = (loss_M * counts_M).sum() / words_1
+        return found
+
+    def look(
+        self, seen: Seen, groups: tuple[GroupName, ...] = GROUPS
+    ) -> tuple[list[list[Group]], dict[GroupName, Tensor]]:
+        """What the decoder looks at, for every layer and group; and by group, which clips join it."""
+        sides: Mapping[GroupName, tuple[Tensor | None, Tensor]] = {
+            "tv": (seen.video_BND, seen.has_video_B),
+            "ta": (seen.audio_BND, seen.has_audio_B),
+        }
+        projected: dict[GroupName, list[KeysValues]] = {}
+        masks: dict[GroupName, Tensor] = {}
+        for name, (tokens, has_B) in sides.items():
+            if tokens is not None:
+                projected[name] = self.bert.project(tokens)
+                masks[name] = has_B[:, None].expand(tokens.shape[:2])
+        if len(projected) == 2:
+            projected["tva"] = [v.cat(a) for v, a in zip(projected["tv"], projected["ta"], strict=True)]
+            masks["tva"] = torch.cat([masks["tv"], masks["ta"]], dim=1)
+        asked = [name for name in groups if name in projected]
+        layers = [
+            [Group(projected[name][layer], None if seen.whole else _looking(masks[name])) for name in asked]
+            for layer in range(len(self.bert.blocks))
+        ]
+        joins = _joining(seen)
+        return layers, {name: joins[name] for name in asked}
+
+
+def _joining(seen: Seen) -> dict[GroupName, Tensor]:
+    """Which clips a group has a word on: with both, those that have both, or it would be another group."""
+    both_B = seen.has_video_B & seen.has_audio_B
+    return {"tv": seen.has_video_B, "ta": seen.has_audio_B, "tva": both_B}
+
+
+def _looking(mask_BN: Tensor) -> Tensor:
+    """The mask of a cross-attention; a clip without any token is looked at all the same, and not counted."""
+    return (mask_BN | ~mask_BN.any(1, keepdim=True))[:, None, None]
+
+
+def _fit(width: int, wanted: int) -> nn.Module:
+    return (
+        nn.Identity()
+        if width == wanted
+        else nn.Sequential(nn.Linear(width, wanted), nn.LayerNorm(wanted, 1e-12))
+    )
+
+
+def _weigher(config: ModelConfig) -> nn.Module:
+    width = config.contra_dim
+    if config.parity == "paper":
+        return nn.Linear(width, 1)
+    return nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Linear(width, 1))
+
+
+def _init_bert(module: nn.Module) -> None:
+    if isinstance(module, nn.Linear | nn.Embedding):
+        nn.init.normal_(module.weight, std=0.02)
+    if isinstance(module, nn.Linear):
+        nn.init.zeros_(module.bias)

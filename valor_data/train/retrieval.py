@@ -1,0 +1,71 @@
+"""Retrieval between texts and clips: all scores in bounded memory, ranks, and what is told of them.
+
+Shapes: Q texts, B clips; `clip_of_Q` says which clip a text belongs to.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from valor_data.train.model import Compared, Valor
+
+Floats = NDArray[np.float32]
+Ints = NDArray[np.int64]
+
+_TEXTS_AT_A_TIME = 64
+_AT = (1, 5, 10)
+
+
+class Ranks(NamedTuple):
+    """Where the right answer stood, by query; the first place is 1."""
+
+    clips_Q: Ints
+    """Text to clip: of its clip, by text."""
+    texts_B: Ints
+    """Clip to text: of the best of its texts, by clip that has any."""
+
+
+@torch.no_grad()
+def all_scores(model: Valor, texts: Compared, clips: Compared) -> Floats:
+    """Every text beside every clip, (Q, B) in fp32, some texts at a time."""
+    found = np.empty((len(texts.features_BNC), len(clips.features_BNC)), np.float32)
+    for start in range(0, len(found), _TEXTS_AT_A_TIME):
+        some = Compared(*(part[start : start + _TEXTS_AT_A_TIME] for part in texts))
+        scores = model.scores(some, clips)
+        found[start : start + _TEXTS_AT_A_TIME] = scores.float().cpu().numpy()
+    return found
+
+
+def dual_softmax(scores_QB: Floats, temperature: float) -> Floats:
+    """Scores weighed by how much each clip prefers the text to all others (VALOR section 5.1; it uses all
+    queries at once, so it suits no single search)."""
+    logits_QB = scores_QB / temperature
+    logits_QB -= logits_QB.max(axis=0)
+    np.exp(logits_QB, out=logits_QB)
+    logits_QB /= logits_QB.sum(axis=0)
+    logits_QB *= scores_QB
+    logits_QB *= len(scores_QB)
+    return logits_QB
+
+
+def ranks(scores_QB: Floats, clip_of_Q: Ints) -> Ranks:
+    """Of what scores the same, the right answer counts as the last: a model that cannot tell gains
+    nothing."""
+    queries = np.arange(len(scores_QB))
+    true_Q = scores_QB[queries, clip_of_Q]
+    clips_Q = np.array([(row >= true).sum() for row, true in zip(scores_QB, true_Q, strict=True)], np.int64)
+    texts_B = []
+    for clip in np.unique(clip_of_Q):
+        own = clip_of_Q == clip
+        best = scores_QB[own, clip].max()
+        texts_B.append(1 + int((scores_QB[~own, clip] >= best).sum()))
+    return Ranks(clips_Q, np.array(texts_B, np.int64))
+
+
+def told(found: Ints) -> dict[str, float]:
+    """R@1, R@5, R@10 in percent, median rank, and nDCG@10 with one right answer."""
+    shares = {f"R@{at}": 100 * float((found <= at).mean()) for at in _AT}
+    gain = np.where(found <= 10, 1 / np.log2(1 + found), 0.0)
+    return {**shares, "median rank": float(np.median(found)), "nDCG@10": 100 * float(gain.mean())}
