@@ -67,3 +67,62 @@ def test_a_million_videos_take_seconds() -> None:
     start = time.process_time()
     assign(videos, {}, SHARES, 0)
     assert time.process_time() - start < 6  # 2 s on the machine it was written on
+
+
+labelled = st.dictionaries(names, st.sets(st.sampled_from("abcde"), max_size=3), max_size=40)
+
+
+@given(labelled, labelled, st.integers(0, 5))
+def test_adding_videos_moves_no_old_one_between_strata(
+    old: dict[str, set[str]], new: dict[str, set[str]], seed: int
+) -> None:
+    before = assign(old, {}, SHARES, seed, labels=old).splits
+    drawn = {video: [split] for video, split in before.items()}
+    after = assign({**old, **new}, {}, SHARES, seed, drawn=drawn, labels={**old, **new}).splits
+    assert {video: after[video] for video in old} == before
+    assert after.keys() == old.keys() | new.keys()
+
+
+@pytest.mark.parametrize("arriving", [1, 3])
+def test_every_label_is_spread_by_the_shares(arriving: int) -> None:
+    """The rarest too, whether the videos come at once or in three goes."""
+    labels = {f"{label}-{number}": [str(label)] for label in range(60) for number in range(label + 1)}
+    labels |= {f"alone-{number}": [f"alone-{number}"] for number in range(500)}
+    drawn: dict[str, list[str]] = {}
+    for go in range(arriving):
+        so_far = {
+            video: named for place, (video, named) in enumerate(labels.items()) if place % arriving <= go
+        }
+        made = assign(so_far, {}, SHARES, 7, drawn=drawn, labels=so_far).splits
+        drawn = {video: [split] for video, split in made.items()}
+    for label in range(60):
+        found = [made[f"{label}-{number}"] for number in range(label + 1)]
+        for split, share in SHARES.items():
+            assert abs(found.count(split) - share * len(found)) < arriving
+    for split, share in SHARES.items():
+        assert list(made.values()).count(split) / len(made) == pytest.approx(share, abs=0.01)
+
+
+def test_what_a_list_gives_does_not_count_for_the_shares() -> None:
+    labels = {f"v{number}": ["a"] for number in range(1000)}
+    given_ = {video: ["train"] for video in list(labels)[:900]}
+    made = assign(labels, given_, SHARES, 0, labels=labels).splits
+    assert [made[video] for video in list(labels)[900:]].count("test") == 10
+
+
+@given(st.sets(names), st.dictionaries(names, st.sets(st.sampled_from(CAREFUL))), st.booleans())
+def test_no_split_holds_what_it_must_not(
+    videos: set[str], barred: dict[str, set[str]], stratified: bool
+) -> None:
+    ordered = sorted(videos)
+    given_ = {video: ["train"] for video in ordered[::3]}
+    drawn = {video: ["test"] for video in ordered[1::3]}
+    labels = {video: [video[0]] for video in ordered} if stratified else None
+    made = assign(ordered, given_, SHARES, 0, drawn=drawn, labels=labels, barred=barred).splits
+    for video in ordered:
+        closed = barred.get(video, set())
+        if video in made:
+            assert made[video] not in closed
+            assert made[video] in (given_.get(video) or drawn.get(video) or CAREFUL)
+        else:
+            assert closed >= set(given_.get(video) or drawn.get(video) or CAREFUL)
