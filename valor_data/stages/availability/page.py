@@ -1,13 +1,13 @@
 """The numbers of a manifest as one HTML file that needs nothing else."""
 
 from collections.abc import Sequence
-from html import escape
 from importlib import resources
 from itertools import groupby
 from string import Template
 from typing import NamedTuple
 
 from valor_data.errors import Kind
+from valor_data.page import escaped, page, share
 from valor_data.tables import Group
 
 _MEANING = {
@@ -58,26 +58,31 @@ def render(name: str, profile: str, tool: str, counts: dict[str, int], groups: S
         for (list_name, split), found in groupby(groups, key=lambda group: (group.list, group.split))
     ]
     total = sum(counts.values())
-    template = Template((resources.files(__package__) / "page.html").read_text(encoding="utf-8"))
-    return template.substitute(
-        name=escape(name),
-        profile=escape(profile),
-        tool=escape(tool),
-        total=f"{total:,}",
-        available=f"{counts['available']:,}",
-        share=_share(counts["available"], total),
-        missing=f"{counts['missing']:,}",
-        not_tried=f"{counts['not_tried']:,}",
+    body = Template(_file("page.html")).substitute(
         rows="\n".join(map(_row, parts)),
         reasons="\n".join(filter(None, map(_reasons, parts))) or "<p>No clip is missing.</p>",
-        citations="\n".join(f"<li>{escape(_citation(name, part))}</li>" for part in parts),
+        citations="\n".join(f"<li>{escaped(_citation(name, part))}</li>" for part in parts),
     )
+    lead = (
+        f"{counts['available']:,} of {total:,} clips ({share(counts['available'], total)}) are there; "
+        f"{counts['missing']:,} are missing, {counts['not_tried']:,} were not tried yet."
+    )
+    foot = (
+        f"<p><small>Made by {escaped(tool)} for the profile <code>{escaped(profile)}</code>. Times are UTC. "
+        "Whether a clip is there is what the platform answered one visitor on that day; others may be "
+        "answered differently.</small></p>"
+    )
+    return page(f"Availability of {name}", lead, body, foot=foot, style=_file("page.css"))
+
+
+def _file(name: str) -> str:
+    return (resources.files(__package__) / name).read_text(encoding="utf-8")
 
 
 def _row(part: _Part) -> str:
     numbers = [part.clips(state) for state in _STATES]
     told = ", ".join(
-        f"{_share(number, part.total)} {state.replace('_', ' ')}"
+        f"{share(number, part.total)} {state.replace('_', ' ')}"
         for number, state in zip(numbers, _STATES, strict=True)
     )
     bar = "".join(
@@ -92,9 +97,9 @@ def _row(part: _Part) -> str:
         ("Not tried", f"{numbers[2]:,}"),
     ]
     return (
-        f'<tr role="row"><th scope="row" role="rowheader">{escape(part.name)}'
+        f'<tr role="row"><th scope="row" role="rowheader">{escaped(part.name)}'
         f'<span class="bar" role="img" aria-label="{told}">{bar}</span>'
-        f"<small>{_share(numbers[0], part.total)} available, {part.checked}</small></th>"
+        f"<small>{share(numbers[0], part.total)} available, {part.checked}</small></th>"
         + "".join(f'<td role="cell" data-label="{label}">{cell}</td>' for label, cell in cells)
         + "</tr>"
     )
@@ -106,13 +111,13 @@ def _reasons(part: _Part) -> str:
     if not missing:
         return ""
     rows = "\n".join(
-        f'<tr><th scope="row"><code>{escape(group.reason or "unknown")}</code>'
+        f'<tr><th scope="row"><code>{escaped(group.reason or "unknown")}</code>'
         f"<small>{_MEANING[Kind(group.kind or 'unknown')]}</small></th>"
-        f"<td>{group.clips:,}</td><td>{_share(group.clips, part.total)}</td></tr>"
+        f"<td>{group.clips:,}</td><td>{share(group.clips, part.total)}</td></tr>"
         for group in missing
     )
     return (
-        f"<table><caption>{escape(part.name)}</caption><thead><tr>"
+        f"<table><caption>{escaped(part.name)}</caption><thead><tr>"
         '<th scope="col">Reason</th><th scope="col">Clips</th><th scope="col">Share</th>'
         f"</tr></thead><tbody>\n{rows}\n</tbody></table>"
     )
@@ -120,16 +125,9 @@ def _reasons(part: _Part) -> str:
 
 def _citation(name: str, part: _Part) -> str:
     there = part.clips("available")
-    share = _share(there, part.total)
-    return f"{name}, {part.name}: {there:,} of {part.total:,} clips ({share}), {part.checked}"
-
-
-def _share(number: int, total: int) -> str:
-    """A share in per cent that says neither all nor none where it is not so."""
-    if number in (0, total):
-        return "100 %" if number else "0 %"
-    percent = f"{100 * number / total:.1f}"
-    return {"0.0": "under 0.1 %", "100.0": "over 99.9 %"}.get(percent, f"{percent} %")
+    return (
+        f"{name}, {part.name}: {there:,} of {part.total:,} clips ({share(there, part.total)}), {part.checked}"
+    )
 
 
 def _day(moment: str) -> str:

@@ -3,8 +3,7 @@
 from typing import Any, NamedTuple
 
 from valor_data import layout
-from valor_data.recipe import Recipe
-from valor_data.rules import Spread, spread
+from valor_data.rules import Spread, Threshold, spread, thresholds
 from valor_data.stages.decide.known import know
 from valor_data.stages.decide.page import page
 from valor_data.workspace import Workspace
@@ -13,21 +12,12 @@ _WIDTH = 40
 _EIGHTHS = " ▏▎▍▌▋▊▉"
 
 
-class Mark(NamedTuple):
-    """A threshold of the recipe's rules."""
-
-    reason: str
-    end: str
-    """`min` or `max`."""
-    at: float
-
-
 class Tuning(NamedTuple):
     """One metric, and where the recipe's rules stand on it."""
 
     metric: str
     spread: Spread
-    marks: list[Mark]
+    marks: list[Threshold]
     page: str
     """Path or URL of the page."""
 
@@ -98,7 +88,7 @@ def tune(workspace: Workspace, metric: str) -> Tuning:
     Raises ValueError for a metric that there is not.
     """
     known = know(workspace, (), [metric])
-    marks = _marks(workspace.recipe, metric)
+    marks = thresholds(workspace.recipe.effective_rules, metric)
     found = spread(known.columns[metric], [mark.at for mark in marks])
     key = layout.tune_key(metric)
     told: dict[float, str] = {}
@@ -106,17 +96,6 @@ def tune(workspace: Workspace, metric: str) -> Tuning:
         told[mark.at] = ", ".join(filter(None, [told.get(mark.at), f"{mark.end} of {mark.reason}"]))
     workspace.store.put_bytes(key, page(metric, found, told).encode())
     return Tuning(metric, found, marks, f"{workspace.root.rstrip('/')}/{key}")
-
-
-def _marks(recipe: Recipe, metric: str) -> list[Mark]:
-    return [
-        Mark(rule.reason, end, at)
-        for rule in recipe.effective_rules
-        for leaf in rule.leaves()
-        if leaf.metric == metric
-        for end, at in (("min", leaf.min), ("max", leaf.max))
-        if at is not None
-    ]
 
 
 def _bar(clips: int, most: int) -> str:
