@@ -77,10 +77,18 @@ def _part(tables: Tables, profile: str, numbers: Any, dice: np.random.Generator)
             licence=None, made_by="list:made",
         ),
     )  # fmt: skip
+    measured(tables, profile, ids, shas, dice.integers(200_000, 2_000_000, count), dice)
+
+
+def measured(
+    tables: Tables, profile: str, ids: list[str], shas: list[str], sizes: Any, dice: np.random.Generator
+) -> None:
+    """Media of so many bytes for clips, measures of them, and for some a clip that they are doubles of."""
+    count = len(ids)
     tables.append_arrow(
         "media",
         _table(
-            count, clip_id=ids, profile=profile, sha256=shas, bytes=dice.integers(200_000, 2_000_000, count),
+            count, clip_id=ids, profile=profile, sha256=shas, bytes=sizes,
             object_key=[layout.object_key(profile, one) for one in ids], duration_ms=10_000,
             video_codec="h264", width=640, height=360, fps=25.0, audio_codec="aac", sample_rate=44_100,
             channels=2, start_error_ms=dice.uniform(-20, 20, count), av_skew_ms=0.0, short_ms=0,

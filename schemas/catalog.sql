@@ -41,6 +41,13 @@ CREATE VIEW opt_outs_rows AS SELECT * FROM (
 CREATE VIEW opt_outs AS FROM opt_outs_rows
 QUALIFY row_number() OVER (PARTITION BY scope, value ORDER BY made_at_us DESC) = 1;
 
+CREATE VIEW IF NOT EXISTS tombstones_parts AS SELECT NULL::VARCHAR AS scope, NULL::VARCHAR AS value, NULL::VARCHAR AS reason, NULL::BIGINT AS requested_at_us, NULL::BIGINT AS done_at_us, NULL::VARCHAR AS made_by, NULL::BIGINT AS made_at_us WHERE false;
+CREATE VIEW tombstones_rows AS SELECT * REPLACE (coalesce(done_at_us, 0) AS done_at_us) FROM (
+    SELECT NULL::VARCHAR AS scope, NULL::VARCHAR AS value, NULL::VARCHAR AS reason, NULL::BIGINT AS requested_at_us, NULL::BIGINT AS done_at_us, NULL::VARCHAR AS made_by, NULL::BIGINT AS made_at_us WHERE false
+    UNION ALL BY NAME FROM tombstones_parts);
+CREATE VIEW tombstones AS FROM tombstones_rows
+QUALIFY row_number() OVER (PARTITION BY scope, value ORDER BY made_at_us DESC) = 1;
+
 CREATE VIEW IF NOT EXISTS videos_parts AS SELECT NULL::VARCHAR AS video_id, NULL::VARCHAR AS webpage_url, NULL::VARCHAR AS extractor, NULL::VARCHAR AS title, NULL::VARCHAR AS channel_id, NULL::VARCHAR AS upload_date, NULL::VARCHAR AS licence, NULL::VARCHAR AS licence_evidence, NULL::VARCHAR AS training, NULL::VARCHAR AS training_evidence, NULL::VARCHAR[] AS signals, NULL::BIGINT AS duration_ms, NULL::VARCHAR AS made_by, NULL::BIGINT AS made_at_us WHERE false;
 CREATE VIEW videos_rows AS SELECT * FROM (
     SELECT NULL::VARCHAR AS video_id, NULL::VARCHAR AS webpage_url, NULL::VARCHAR AS extractor, NULL::VARCHAR AS title, NULL::VARCHAR AS channel_id, NULL::VARCHAR AS upload_date, NULL::VARCHAR AS licence, NULL::VARCHAR AS licence_evidence, NULL::VARCHAR AS training, NULL::VARCHAR AS training_evidence, NULL::VARCHAR[] AS signals, NULL::BIGINT AS duration_ms, NULL::VARCHAR AS made_by, NULL::BIGINT AS made_at_us WHERE false
@@ -53,6 +60,13 @@ CREATE VIEW media_rows AS SELECT * REPLACE (coalesce(short_ms, 0) AS short_ms, c
     SELECT NULL::VARCHAR AS clip_id, NULL::VARCHAR AS profile, NULL::VARCHAR AS object_key, NULL::VARCHAR AS sha256, NULL::BIGINT AS bytes, NULL::BIGINT AS duration_ms, NULL::VARCHAR AS video_codec, NULL::BIGINT AS width, NULL::BIGINT AS height, NULL::DOUBLE AS fps, NULL::VARCHAR AS audio_codec, NULL::BIGINT AS sample_rate, NULL::BIGINT AS channels, NULL::DOUBLE AS start_error_ms, NULL::DOUBLE AS av_skew_ms, NULL::BIGINT AS short_ms, NULL::BIGINT AS bytes_read, NULL::VARCHAR AS format_ids, NULL::VARCHAR AS condition, NULL::VARCHAR AS origin, NULL::VARCHAR AS made_by, NULL::BIGINT AS made_at_us WHERE false
     UNION ALL BY NAME FROM media_parts);
 CREATE VIEW media AS FROM media_rows
+QUALIFY row_number() OVER (PARTITION BY clip_id, profile ORDER BY made_at_us DESC) = 1;
+
+CREATE VIEW IF NOT EXISTS derived_parts AS SELECT NULL::VARCHAR AS clip_id, NULL::VARCHAR AS profile, NULL::VARCHAR AS media_sha256, NULL::BIGINT AS duration_ms, NULL::VARCHAR AS object_key, NULL::VARCHAR AS sha256, NULL::BIGINT AS bytes, NULL::BIGINT AS width, NULL::BIGINT AS height, NULL::DOUBLE AS fps, NULL::VARCHAR AS sound_key, NULL::VARCHAR AS sound_sha256, NULL::BIGINT AS sound_bytes, NULL::BIGINT AS sample_rate, NULL::VARCHAR AS made_by, NULL::BIGINT AS made_at_us WHERE false;
+CREATE VIEW derived_rows AS SELECT * FROM (
+    SELECT NULL::VARCHAR AS clip_id, NULL::VARCHAR AS profile, NULL::VARCHAR AS media_sha256, NULL::BIGINT AS duration_ms, NULL::VARCHAR AS object_key, NULL::VARCHAR AS sha256, NULL::BIGINT AS bytes, NULL::BIGINT AS width, NULL::BIGINT AS height, NULL::DOUBLE AS fps, NULL::VARCHAR AS sound_key, NULL::VARCHAR AS sound_sha256, NULL::BIGINT AS sound_bytes, NULL::BIGINT AS sample_rate, NULL::VARCHAR AS made_by, NULL::BIGINT AS made_at_us WHERE false
+    UNION ALL BY NAME FROM derived_parts);
+CREATE VIEW derived AS FROM derived_rows
 QUALIFY row_number() OVER (PARTITION BY clip_id, profile ORDER BY made_at_us DESC) = 1;
 
 CREATE VIEW IF NOT EXISTS outcomes_parts AS SELECT NULL::VARCHAR AS stage, NULL::VARCHAR AS clip_id, NULL::VARCHAR AS status, NULL::VARCHAR AS reason, NULL::VARCHAR AS message, NULL::BIGINT AS attempts, NULL::VARCHAR AS made_by, NULL::BIGINT AS made_at_us WHERE false;
@@ -132,6 +146,13 @@ CREATE VIEW comparisons_rows AS SELECT * FROM (
 CREATE VIEW comparisons AS FROM comparisons_rows
 QUALIFY row_number() OVER (PARTITION BY what ORDER BY made_at_us DESC) = 1;
 
+CREATE VIEW IF NOT EXISTS embeddings_parts AS SELECT NULL::VARCHAR AS clip_id, NULL::VARCHAR AS kind, NULL::VARCHAR AS model, NULL::FLOAT[] AS vector, NULL::VARCHAR AS made_by, NULL::BIGINT AS made_at_us WHERE false;
+CREATE VIEW embeddings_rows AS SELECT * FROM (
+    SELECT NULL::VARCHAR AS clip_id, NULL::VARCHAR AS kind, NULL::VARCHAR AS model, NULL::FLOAT[] AS vector, NULL::VARCHAR AS made_by, NULL::BIGINT AS made_at_us WHERE false
+    UNION ALL BY NAME FROM embeddings_parts);
+CREATE VIEW embeddings AS FROM embeddings_rows
+QUALIFY row_number() OVER (PARTITION BY clip_id, kind, model ORDER BY made_at_us DESC) = 1;
+
 CREATE VIEW IF NOT EXISTS quarantine_parts AS SELECT NULL::VARCHAR AS clip_id, NULL::VARCHAR AS cause, NULL::VARCHAR AS detail, NULL::BOOLEAN AS lifted, NULL::VARCHAR AS made_by, NULL::BIGINT AS made_at_us WHERE false;
 CREATE VIEW quarantine_rows AS SELECT * REPLACE (coalesce(detail, '') AS detail, coalesce(lifted, false) AS lifted) FROM (
     SELECT NULL::VARCHAR AS clip_id, NULL::VARCHAR AS cause, NULL::VARCHAR AS detail, NULL::BOOLEAN AS lifted, NULL::VARCHAR AS made_by, NULL::BIGINT AS made_at_us WHERE false
@@ -174,9 +195,9 @@ CREATE VIEW answers_rows AS SELECT * REPLACE (coalesce(text, '') AS text, coales
 CREATE VIEW answers AS FROM answers_rows
 QUALIFY row_number() OVER (PARTITION BY answer_id ORDER BY made_at_us DESC) = 1;
 
-CREATE VIEW IF NOT EXISTS qualifications_parts AS SELECT NULL::VARCHAR AS annotator, NULL::BIGINT AS attempts, NULL::BIGINT AS passed_tasks, NULL::BIGINT AS tasks, NULL::BOOLEAN AS passed, NULL::VARCHAR AS made_by, NULL::BIGINT AS made_at_us WHERE false;
-CREATE VIEW qualifications_rows AS SELECT * FROM (
-    SELECT NULL::VARCHAR AS annotator, NULL::BIGINT AS attempts, NULL::BIGINT AS passed_tasks, NULL::BIGINT AS tasks, NULL::BOOLEAN AS passed, NULL::VARCHAR AS made_by, NULL::BIGINT AS made_at_us WHERE false
+CREATE VIEW IF NOT EXISTS qualifications_parts AS SELECT NULL::VARCHAR AS annotator, NULL::BIGINT AS attempts, NULL::BIGINT AS annulled, NULL::BIGINT AS passed_tasks, NULL::BIGINT AS tasks, NULL::BOOLEAN AS passed, NULL::VARCHAR AS made_by, NULL::BIGINT AS made_at_us WHERE false;
+CREATE VIEW qualifications_rows AS SELECT * REPLACE (coalesce(annulled, 0) AS annulled) FROM (
+    SELECT NULL::VARCHAR AS annotator, NULL::BIGINT AS attempts, NULL::BIGINT AS annulled, NULL::BIGINT AS passed_tasks, NULL::BIGINT AS tasks, NULL::BOOLEAN AS passed, NULL::VARCHAR AS made_by, NULL::BIGINT AS made_at_us WHERE false
     UNION ALL BY NAME FROM qualifications_parts);
 CREATE VIEW qualifications AS FROM qualifications_rows
 QUALIFY row_number() OVER (PARTITION BY annotator ORDER BY made_at_us DESC) = 1;
@@ -195,6 +216,13 @@ CREATE VIEW splits_rows AS SELECT * FROM (
 CREATE VIEW splits AS FROM splits_rows
 QUALIFY row_number() OVER (PARTITION BY clip_id ORDER BY made_at_us DESC) = 1;
 
+CREATE VIEW IF NOT EXISTS subset_members_parts AS SELECT NULL::VARCHAR AS subset, NULL::VARCHAR AS clip_id, NULL::BOOLEAN AS member, NULL::VARCHAR AS made_by, NULL::BIGINT AS made_at_us WHERE false;
+CREATE VIEW subset_members_rows AS SELECT * REPLACE (coalesce(member, true) AS member) FROM (
+    SELECT NULL::VARCHAR AS subset, NULL::VARCHAR AS clip_id, NULL::BOOLEAN AS member, NULL::VARCHAR AS made_by, NULL::BIGINT AS made_at_us WHERE false
+    UNION ALL BY NAME FROM subset_members_parts);
+CREATE VIEW subset_members AS FROM subset_members_rows
+QUALIFY row_number() OVER (PARTITION BY subset, clip_id ORDER BY made_at_us DESC) = 1;
+
 CREATE VIEW IF NOT EXISTS releases_parts AS SELECT NULL::VARCHAR AS name, NULL::VARCHAR AS version, NULL::VARCHAR AS content_sha256, NULL::BIGINT AS clips, NULL::BIGINT AS captions, NULL::BIGINT AS shards, NULL::BIGINT AS bytes, NULL::VARCHAR AS made_by, NULL::BIGINT AS made_at_us WHERE false;
 CREATE VIEW releases_rows AS SELECT * FROM (
     SELECT NULL::VARCHAR AS name, NULL::VARCHAR AS version, NULL::VARCHAR AS content_sha256, NULL::BIGINT AS clips, NULL::BIGINT AS captions, NULL::BIGINT AS shards, NULL::BIGINT AS bytes, NULL::VARCHAR AS made_by, NULL::BIGINT AS made_at_us WHERE false
@@ -212,6 +240,13 @@ WHERE channel_id IN (SELECT value FROM opt_outs_rows WHERE scope = 'channel');
 
 CREATE VIEW opted_out_clips AS
 SELECT DISTINCT clip_id FROM clips_rows SEMI JOIN opted_out_videos USING (video_id);
+
+-- Clips that were taken down: by their own ids, or with their whole video.
+CREATE VIEW retracted_clips AS
+SELECT value AS clip_id FROM tombstones_rows WHERE scope = 'clip'
+UNION
+SELECT clip_id FROM clips_rows
+WHERE video_id IN (SELECT value FROM tombstones_rows WHERE scope = 'video');
 
 -- Views over the tables' views. A macro is a view that takes parameters.
 
@@ -281,6 +316,10 @@ CREATE VIEW quarantined_clips AS
 SELECT clip_id, string_agg(cause, ', ' ORDER BY cause) AS causes
 FROM quarantine WHERE NOT lifted GROUP BY clip_id;
 
+-- The subsets that each clip stands in.
+CREATE VIEW subsets_of_clips AS
+SELECT clip_id, list(subset ORDER BY subset) AS subsets FROM subset_members WHERE member GROUP BY clip_id;
+
 -- Captions that a release may hold: imported ones, and our annotators' once enough checkers have
 -- seen them as they stand and few enough said no (a fix is a yes, and its text counts). Never a model's, never
 -- a deleted one, never one whose text goes back to an annotator.
@@ -319,13 +358,15 @@ SELECT
     (SELECT coalesce(sum(bad_rows), 0)::BIGINT FROM current_lists) AS bad_rows,
     (SELECT count(*) FROM own_media) AS fetched,
     (SELECT count(*) FROM own_fetches WHERE status = 'failed') AS failed,
-    (SELECT count(*) FROM own_fetches WHERE status = 'rejected') AS unavailable,
+    (SELECT count(*) FROM own_fetches WHERE status = 'rejected' AND reason IS DISTINCT FROM 'retracted')
+        AS unavailable,
     (SELECT count(*) FROM own_measures) AS measured,
     (SELECT count(*) FROM judged WHERE kept) AS kept,
     (SELECT count(*) FROM judged WHERE NOT kept) AS rejected,
     (SELECT count(*) FROM judged SEMI JOIN accepted USING (clip_id) WHERE kept) AS captioned,
     (SELECT count(*) FROM accepted) AS accepted,
-    (SELECT coalesce(max_by(clips, made_at_us), 0)::BIGINT FROM releases) AS released;
+    (SELECT coalesce(max_by(clips, made_at_us), 0)::BIGINT FROM releases) AS released,
+    (SELECT count(*) FROM tombstones WHERE scope = 'clip') AS retracted;
 
 -- Why clips are not there, for one profile and one set of rules.
 CREATE MACRO reasons_of(of_profile, of_rules) AS TABLE
@@ -357,18 +398,25 @@ FROM reasons_of(
     (SELECT max_by(split_part(stage, '/', 2), made_at_us) FROM newest_fetches),
     (SELECT max_by(rules_digest, made_at_us) FROM verdicts));
 
--- One row a clip with all that is known of it.
+-- One row a clip with all that is known of it; `caption` and `captions` are those that a release may hold, in the
+-- form of a release's own catalog.
 CREATE VIEW catalog AS
 WITH told AS (
-    SELECT clip_id, min_by(text, caption_id) AS caption, count(*) AS captions
+    SELECT clip_id, list(struct_pack(
+        caption_id := caption_id, text := text, author := author, origin := origin,
+        language := language, modalities_seen := modalities_seen) ORDER BY caption_id) AS captions
     FROM releasable_captions GROUP BY clip_id
 )
 SELECT
-    c.clip_id, c.source, c.video_id, c.start_ms, c.end_ms, c.url, c.labels, c.licence,
-    s.split,
-    t.caption, coalesce(t.captions, 0) AS captions,
+    c.clip_id,
+    format('{}_{}.{:03d}_{}.{:03d}', c.video_id,
+        c.start_ms // 1000, c.start_ms % 1000, c.end_ms // 1000, c.end_ms % 1000) AS official_id,
+    c.source, c.video_id, c.start_ms, c.end_ms, c.url, c.labels, c.licence,
+    s.split, coalesce(u.subsets, []) AS subsets,
+    t.captions[1].text AS caption, coalesce(t.captions, []) AS captions,
     v.kept, v.reason AS verdict_reason, v.detail AS verdict_detail,
     q.clip_id IS NOT NULL AS quarantined, q.causes AS quarantined_for,
+    o.clip_id IS NOT NULL AS opted_out,
     f.status AS fetch_status, f.reason AS fetch_reason, f.message AS fetch_message,
     m.* EXCLUDE (clip_id, made_by, made_at_us),
     a.* EXCLUDE (clip_id, made_by, made_at_us, media_sha256, duration_ms, channels, sample_rate),
@@ -391,7 +439,10 @@ LEFT JOIN current_tag AS g USING (clip_id)
 LEFT JOIN current_safety AS e USING (clip_id)
 LEFT JOIN neighbours AS n ON n.clip_id = c.clip_id AND n.kind = 'both' AND n.representative <> c.clip_id
 LEFT JOIN quarantined_clips AS q ON q.clip_id = c.clip_id
+LEFT JOIN opted_out_clips AS o ON o.clip_id = c.clip_id
 LEFT JOIN newest_verdicts AS v USING (clip_id)
 LEFT JOIN splits AS s USING (clip_id)
+LEFT JOIN subsets_of_clips AS u ON u.clip_id = c.clip_id
 LEFT JOIN told AS t USING (clip_id)
-LEFT JOIN videos AS d USING (video_id);
+LEFT JOIN videos AS d USING (video_id)
+ANTI JOIN retracted_clips AS x ON x.clip_id = c.clip_id;

@@ -61,6 +61,7 @@ class Reason(StrEnum):
     PAST_END = "past_end"
     DISK = "disk"
     OPTED_OUT = "opted_out"
+    RETRACTED = "retracted"
     NOT_PERMITTED = "not_permitted"
     UNKNOWN = "unknown"
 
@@ -102,6 +103,7 @@ _KINDS = {
     Reason.PAST_END: Kind.OURS,
     Reason.DISK: Kind.OURS,
     Reason.OPTED_OUT: Kind.POLICY,
+    Reason.RETRACTED: Kind.POLICY,
     Reason.NOT_PERMITTED: Kind.POLICY,
     Reason.UNKNOWN: Kind.UNKNOWN,
 }

@@ -27,18 +27,30 @@ _LONGEST_S = 10_000_000
 _YOUTUBE_HOSTS = ("youtube.com", "youtube-nocookie.com")
 
 OBJECTS = "clips/"
+DERIVED = "train"
+"""How the profile of derived media begins."""
 QUALIFY = "qualify"
 """The profile of clips that are rendered for the test before the work; no row names them."""
 TABLES = "tables/"
+RELEASES = "releases/"
 MANIFEST = "manifest.json"
 SHA256SUMS = "SHA256SUMS"
 CATALOG = "catalog.parquet"
+INDEX = "index.arrow"
 CARD = "README.md"
+CHANGELOG = "CHANGELOG.md"
+CROISSANT = "croissant.json"
+PLOTS = "plots/"
+LOCK = "valor.lock"
+REVOKED = "revoked.json"
+SUPERSEDED = "SUPERSEDED.md"
+"""The note that a takedown puts into the releases before its own."""
 PEOPLE = "annotation/people.json"
 """The only link from a pseudonym to an account; never part of a release."""
 PULLED = "annotation/pulled.json"
 PULLS = "annotation/raw/"
 AGREEMENT = "runs/agreement.html"
+REPORT = "runs/report.html"
 TEMPORARY = ".tmp-"
 """How the name of a file that is not whole yet begins; a killed writer leaves such files behind."""
 
@@ -142,16 +154,21 @@ def digest(value: object) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def object_key(profile: str, clip: str) -> str:
+def object_key(profile: str, clip: str, suffix: str = "mp4") -> str:
     """Store key of a clip's media: `clips/<profile>/<2 hex>/<clip_id>.mp4`."""
     fan_out = hashlib.sha256(clip.encode()).hexdigest()[:2]
-    return f"{OBJECTS}{profile}/{fan_out}/{clip}.mp4"
+    return f"{OBJECTS}{profile}/{fan_out}/{clip}.{suffix}"
 
 
 def parse_object_key(key: str) -> tuple[str, str]:
     """(profile, clip_id) of a media object's key."""
     _, profile, _, name = key.split("/")
-    return profile, name.removesuffix(".mp4")
+    return profile, name.rsplit(".", 1)[0]
+
+
+def is_derived(profile: str) -> bool:
+    """Whether objects of a profile are made from those of another."""
+    return profile.startswith(f"{DERIVED}-")
 
 
 def table_prefix(table: str) -> str:
@@ -181,7 +198,7 @@ def tune_key(metric: str) -> str:
 
 def release_prefix(name: str, version: str) -> str:
     """Store prefix of a release."""
-    return f"releases/{name}-{version}/"
+    return f"{RELEASES}{name}-{version}/"
 
 
 def shard_name(split: str, index: int) -> str:

@@ -8,7 +8,7 @@ the same inputs give the same bytes.
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, Self
+from typing import Any, Literal, NamedTuple, Self
 
 from pydantic import BaseModel, ConfigDict
 
@@ -43,6 +43,14 @@ class ShardEntry(FileEntry):
     samples: int
 
 
+class Parent(_Part):
+    """A version that this one follows."""
+
+    name: str
+    version: str
+    content_sha256: Sha256
+
+
 class Manifest(_Part):
     """`manifest.json`: written last, so a folder that has one is complete."""
 
@@ -52,10 +60,11 @@ class Manifest(_Part):
     version: str
     title: str
     licence: str
-    payload: Literal["video"]
-    """Members of a sample: `video` is mp4, json, txt."""
+    payload: Literal["video", "train", "ids"]
+    """Members of a sample: `video` is mp4, json, txt; `train` a small silent mp4, flac, json, txt; `ids`:
+    there are no samples, the catalog tells where the clips are to be had."""
     counts: dict[str, int]
-    """clips, videos, captions, without_caption, shards, bytes (of the shards)."""
+    """clips, videos, captions, without_caption, shards, bytes (of the shards); retracted, where any are."""
     splits: dict[SplitName, dict[str, int]]
     """Split -> the same counts."""
     shards: tuple[ShardEntry, ...]
@@ -71,12 +80,20 @@ class Manifest(_Part):
     rules_digest: str
     tool: str
     """Program and version."""
+    subsets: dict[str, dict[SplitName, int]] = {}
+    """Subset of the recipe -> split -> clips."""
+    derive: dict[str, int] = {}
+    """Settings of the payload `train`."""
+    parents: tuple[Parent, ...] = ()
+    """The version before, where the workspace knows one."""
+    revoked: str | None = None
+    """Path of the list, by keyed hash, of the clips that were taken down: `counts["retracted"]` of them by
+    this
+    version. Of all files it alone goes on growing in a release that stands, so no digest of it is here."""
 
     def render(self) -> bytes:
         """The bytes of `manifest.json`, which end in a digest over all else in it."""
-        said = self.model_dump(mode="json")
-        said["sha256_of_the_rest"] = layout.digest(said)
-        return f"{json.dumps(said, indent=2, sort_keys=True, ensure_ascii=False)}\n".encode()
+        return _sealed(self.model_dump(mode="json"))
 
     @classmethod
     def parse(cls, data: bytes) -> Self:
@@ -89,9 +106,38 @@ class Manifest(_Part):
             raise ValueError("no JSON object")
         said.pop("sha256_of_the_rest", None)
         made = cls.model_validate_json(json.dumps(said))
-        if made.render() != data:
+        if _sealed(said) != data:  # as it was written: an older one lacks newer keys
             raise ValueError("its digest does not fit: it was changed")
         return made
+
+
+def _sealed(said: dict[str, Any]) -> bytes:
+    sealed = {**said, "sha256_of_the_rest": layout.digest(said)}
+    return f"{json.dumps(sealed, indent=2, sort_keys=True, ensure_ascii=False)}\n".encode()
+
+
+class MediaFile(NamedTuple):
+    """A media file of a sample, as its facts tell of it."""
+
+    suffix: str
+    sha256: str
+    bytes: int
+
+
+_MEDIA = {"mp4": ("sha256", "bytes"), "flac": ("sound_sha256", "sound_bytes")}
+"""Suffix -> names of the facts that tell of the file; one that a sample lacks has no sha256."""
+
+SUFFIXES = (*_MEDIA, "json", "txt")
+"""Every member that a sample may have, in the order in which they stand."""
+
+
+def media_files(facts: Facts) -> list[MediaFile]:
+    """The media files that a sample holds beside its json and txt, in the order in which they stand."""
+    return [
+        MediaFile(suffix, facts[sha256], facts[size])
+        for suffix, (sha256, size) in _MEDIA.items()
+        if facts.get(sha256) is not None
+    ]
 
 
 def content_digest(files: Sequence[FileEntry]) -> str:

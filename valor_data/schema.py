@@ -9,11 +9,13 @@ import pyarrow as pa
 
 from valor_data import layout
 from valor_data.records import TABLES, Record, Report
+from valor_data.records.row import Float32
 
-_SCALARS: dict[type, pa.DataType] = {
+_SCALARS: dict[Any, pa.DataType] = {
     str: pa.string(),
     int: pa.int64(),
     float: pa.float64(),
+    Float32: pa.float32(),
     bool: pa.bool_(),
     bytes: pa.binary(),
 }
@@ -44,10 +46,10 @@ def _arrow_type(name: str, kind: Any) -> pa.DataType:
         return pa.list_(_arrow_type(name, get_args(kind)[0]))
     if get_origin(kind) is Literal or (isinstance(kind, type) and issubclass(kind, StrEnum)):
         return pa.string()
-    if hasattr(kind, "__metadata__"):  # Annotated inside Optional
-        return _arrow_type(name, get_args(kind)[0])
     if kind in _SCALARS:
         return _SCALARS[kind]
+    if hasattr(kind, "__metadata__"):  # Annotated inside Optional
+        return _arrow_type(name, get_args(kind)[0])
     raise TypeError(f"{name}: no Arrow type for {kind}")
 
 

@@ -75,6 +75,11 @@ class Store:
     def __repr__(self) -> str:
         return f"Store({self.root!r})"
 
+    @property
+    def crosses_processes(self) -> bool:
+        """False: the objects live in this process's memory, where no other finds them."""
+        return not self.root.startswith("memory://")
+
     def path(self, key: str) -> str:
         """Where an object lies: a file's path, or its URL."""
         return f"{self.root.rstrip('/')}/{_checked(key)}"
@@ -100,6 +105,26 @@ class Store:
             path.stat()  # else its absence would read as a missing bucket
             with self._telling(key, writing=True):
                 self._fs.put_file(str(path), self._inside(key))
+
+    def link(self, source: str, key: str) -> None:
+        """Make an object with the bytes of another, or replace it: a hard link in a folder (a copy where the
+        disk has none), a copy that the server makes in an object store. Neither may be edited in place.
+
+        Raises FileNotFoundError where the source is not there.
+        """
+        if not self.is_local:
+            with self._telling(source):
+                self._fs.cp_file(self._inside(source), self._inside(key))
+            return
+        path = Path(self._inside(source))
+        path.stat()
+        with self._replacing(key) as temporary:
+            try:
+                temporary.hardlink_to(path)
+            except OSError:  # another disk, or a file system without links
+                shutil.copyfile(path, temporary)
+                with temporary.open("rb+") as file:
+                    _sync(file)
 
     def create_exclusive(self, key: str, data: bytes) -> bool:
         """Write an object only where none is: True for exactly one of several callers.
@@ -137,6 +162,14 @@ class Store:
             if self.is_local:
                 return Path(self._inside(key)).read_bytes()
             return cast(bytes, self._fs.cat_file(self._inside(key)))
+
+    def get_range(self, key: str, offset: int, length: int) -> bytes:
+        """Some bytes of an object, in one request; fewer where it ends before."""
+        with self._telling(key):
+            if self.is_local:
+                with Path(self._inside(key)).open("rb", buffering=0) as file:
+                    return os.pread(file.fileno(), length, offset)
+            return cast(bytes, self._fs.cat_file(self._inside(key), start=offset, end=offset + length))
 
     @contextmanager
     def local(self, key: str) -> Iterator[Path]:

@@ -450,7 +450,7 @@ def test_what_cannot_be_mended_is_one_line_without_secrets(
     told: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(sys.modules["valor_data.stages.annotate.push"], "_WAIT_S", 0.01)
+    monkeypatch.setattr(sys.modules["valor_data.stages.annotate.sending"], "_WAIT_S", 0.01)
     loop = make(3, annotate={"url": weather.url})
     weather.add(fault)
     with pytest.raises(error, match=told) as caught:
@@ -505,6 +505,23 @@ def test_a_config_edited_by_hand_is_put_back_and_told(make: Made) -> None:
     assert "edited on the server; it is put back" in warning
     assert loop.studio.get(f"/api/projects/{project_of(loop)}")["label_config"] == config
     assert chain.push(loop.recipe, loop.options).warnings == ()
+
+
+def test_a_rule_with_more_checkers_asks_more_people_for_the_same_check(
+    make: Made, people: list[Person]
+) -> None:
+    loop = make(1, review={"checkers": 1})
+    loop.push()
+    people[0].answer(next(iter(loop.tasks().values())), caption=GOOD)
+    loop.pull()
+    loop.push(review=True)
+    check = next(iter(loop.tasks("review").values()))
+    people[1].answer(check, verdict="accept")
+    assert loop.studio.get(f"/api/tasks/{check}")["is_labeled"]
+    rule = loop.recipe.review.model_copy(update={"checkers": 3, "max_rejects": 1})
+    loop.recipe = loop.recipe.model_copy(update={"review": rule})
+    loop.push(review=True)
+    assert not loop.studio.get(f"/api/tasks/{check}")["is_labeled"]
 
 
 def test_a_clip_that_is_opted_out_is_taken_back(make: Made) -> None:

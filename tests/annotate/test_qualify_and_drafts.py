@@ -165,6 +165,43 @@ def test_a_second_attempt_that_passes_and_deleted_answers(gated: Loop, people: l
     assert results(gated) == [(2, 2, True)]  # what was judged stands
 
 
+def test_who_fails_takes_no_place_and_may_be_let_in_once_more(gated: Loop, people: list[Person]) -> None:
+    writer, clumsy, checker = people
+    gated.push()
+    writer.answer(next(iter(gated.tasks().values())), caption=GOOD)
+    takes(gated, writer, CIRCLE, SQUARE)
+    gated.pull()
+    gated.push(review=True)
+    clumsy.answer(next(iter(gated.tasks("review").values())), verdict="reject", reasons=["wrong"])
+    wrong = {**SQUARE, "heard": ["music"]}
+    takes(gated, clumsy, CIRCLE, wrong)
+    gated.pull()
+    assert gated.push(review=True)["new"] == 0  # there is a second attempt, so the check may count yet
+    gated.push()
+    takes(gated, clumsy, CIRCLE, wrong, attempt=2)
+    gated.pull()
+    (out,) = [row.annotator for row in gated.tables.rows(Qualified) if not row.passed]
+
+    assert gated.push(review=True)["new"] == 1
+    (again,) = gated.tasks("review, again").values()
+    assert out in shown(gated, again)["not_for"]
+    takes(gated, checker, CIRCLE, SQUARE)
+    checker.answer(again, verdict="accept")
+    gated.pull()
+    assert gated.accepted() == [GOOD]
+    assert [row.decision for row in gated.tables.rows(Review)] == ["accept"]
+
+    assert chain.readmit(gated.recipe, gated.options, out).counts["attempt"] == 3
+    assert gated.push()["new"] == 2
+    takes(gated, clumsy, CIRCLE, SQUARE, attempt=3)
+    counts = gated.pull()
+    assert (counts["passed"], counts["new_reviews"], counts["waiting"]) == (1, 1, 0)
+    with pytest.raises(UserError, match="has passed the test; there is nothing to annul"):
+        chain.readmit(gated.recipe, gated.options, out)
+    with pytest.raises(UserError, match="nobody of that pseudonym was judged"):
+        chain.readmit(gated.recipe, gated.options, "ann-00000000")
+
+
 def test_no_gate_lets_through_what_waited(gated: Loop, people: list[Person], tmp_path: Path) -> None:
     gated.push()
     people[0].answer(next(iter(gated.tasks().values())), caption=GOOD)

@@ -16,7 +16,7 @@ from valor_data.agreement import Rule
 from valor_data.chain import Options
 from valor_data.cli import app
 from valor_data.recipe import Recipe
-from valor_data.records import Answer, Caption, CaptionFault, LabelTask, Record, Review, Verdict
+from valor_data.records import Answer, Caption, CaptionFault, LabelTask, Qualified, Record, Review, Verdict
 from valor_data.stages.annotate import Agreed, agree, agreement_people, agreement_words
 from valor_data.workspace import Workspace
 
@@ -219,7 +219,8 @@ def test_checkers_of_the_same_caption(tmp_path: Path) -> None:
         planted += [*asking, caption]
         for who, verdict in zip(("ann-b", "ann-c"), pair, strict=True):
             planted += checked(caption, who, verdict)
-    found = report(tmp_path, made(review={"checkers": 2, "max_rejects": 0}), planted)
+    paid = {"wage_per_hour": 30, "currency": "EUR"}
+    found = report(tmp_path, made(review={"checkers": 2, "max_rejects": 0}, annotate=paid), planted)
     checking = found.checking
     assert checking.captions == 4
     assert checking.rejected.same is not None
@@ -241,6 +242,7 @@ def test_checkers_of_the_same_caption(tmp_path: Path) -> None:
     assert found.cost.hours_per_accepted == pytest.approx((4 / 60 + 8 / 180) / 2)
     assert found.cost.waiting == CLIPS - 2
     assert found.cost.hours_left == pytest.approx((4 / 60 + 8 / 180) / 2 * 8)
+    assert "an accepted caption, all counted 0.056 1.67" in read_page(found)  # 30 EUR for 1 / 18 of an hour
 
 
 def gold(good: bool) -> list[Record]:
@@ -295,10 +297,33 @@ def test_the_rule_of_review_where_only_bad_gold_is_known(tmp_path: Path) -> None
     assert rule.audit.high <= 5 / 8  # and three of the eight to be good
     (checker,) = (one for one in found.checkers if one.annotator == "ann-b")
     assert (checker.checks, checker.quality.specificity) == (15, None)
+    # A caption takes 1 minute and a check 20 s; of 100 written and checked 80 are accepted.
+    assert found.cost.hours_of(at[Rule(1, 0)].written, at[Rule(1, 0)].checks) == pytest.approx(8 / 360 * 1.25)
+    assert rule.audit_seen_through is None
     words = read_page(found)
     assert "1 checker, no rejection borne (this recipe)" in words
     assert "taken for 100 %" in words
     assert "no gold caption was checked by two people" in words
+
+
+def test_a_check_by_somebody_who_failed_the_test_tells_nothing(tmp_path: Path) -> None:
+    """Nor does one by who never took it; their hours were paid all the same."""
+    facts = {"attempts": 1, "passed_tasks": 5, "tasks": 5, "made_by": "q@1"}
+    passed = Qualified.model_validate({"annotator": "ann-b", "passed": True, **facts})
+    chosen = made(review={"checkers": 1}, annotate={"qualify": True})
+    found = report(tmp_path, chosen, [passed, *gold(good=False)])
+    assert found.reviewing.gold == 5
+    assert found.reviewing.audit is None  # by ann-c
+    assert found.cost.check_hours == pytest.approx(20 / 180)
+
+
+def test_an_audit_by_people_who_see_badly_is_seen_through(tmp_path: Path) -> None:
+    rule = report(tmp_path, made(review={"checkers": 1}), gold(good=True)).reviewing
+    assert rule.audit is not None
+    assert rule.audit.value == 0.25
+    assert rule.audit_seen_through is not None
+    assert rule.audit_seen_through.value == 0  # one of four good ones is rejected in gold, too
+    assert rule.audit_seen_through.high > 0.25
 
 
 def test_the_rule_of_review_where_both_kinds_of_gold_are_known(tmp_path: Path) -> None:

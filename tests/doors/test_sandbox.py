@@ -10,8 +10,9 @@ from valor_data.records import MEASURES, TABLES
 from valor_data.tables import Tables
 
 HAND_WRITTEN = (
-    "opted_out_videos", "opted_out_clips", "newest_media", "newest_fetches", "newest_verdicts",
-    "quarantined_clips", "releasable_captions", "funnel", "reasons", "catalog",
+    "opted_out_videos", "opted_out_clips", "retracted_clips", "subsets_of_clips", "newest_media",
+    "newest_fetches", "newest_verdicts", "quarantined_clips", "releasable_captions", "funnel", "reasons",
+    "catalog",
 )  # fmt: skip
 CURRENT = tuple(f"current_{record.table.removesuffix('_measures')}" for record in MEASURES)
 VIEWS = (*TABLES, *(f"{table}_rows" for table in TABLES), *HAND_WRITTEN, *CURRENT)
@@ -204,6 +205,23 @@ def test_every_column_of_every_view_can_be_selected_and_filtered(tables: Tables,
 def test_every_view_is_shown(tables: Tables) -> None:
     shown = set(tables.sql("SHOW TABLES")["name"].to_pylist())
     assert shown == {*VIEWS, *(f"{table}_parts" for table in TABLES)}
+
+
+def test_an_answer_that_would_not_fit_is_refused(tables: Tables, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("valor_data.tables.sandbox._MOST_BYTES", 1_000_000)
+    assert tables.sql("SELECT repeat('x', 900) FROM range(1_000)").num_rows == 1_000
+    with pytest.raises(UserError, match="LIMIT"):
+        tables.sql("SELECT repeat('x', 900) FROM range(1_000_000_000)")
+
+
+def test_the_catalog_file_answers_while_it_is_current(tables: Tables) -> None:
+    asked = "FROM catalog ORDER BY clip_id"
+    before = tables.sql(asked)
+    assert tables.write_catalog("catalog.parquet") == 3
+    assert tables.sql(asked).to_pylist() == before.to_pylist()
+    assert tables.sql("FROM main.catalog ORDER BY clip_id").to_pylist() == before.to_pylist()
+    tables.append([rows.caption(0, "New.")])
+    assert tables.sql("SELECT caption FROM catalog WHERE captions <> []").to_pylist() == [{"caption": "New."}]
 
 
 def test_a_large_sort_spills_where_no_file_may_be_read(tables: Tables) -> None:

@@ -167,6 +167,7 @@ def test_the_funnel_counts_every_step_and_reason(tables: Tables) -> None:
         "captioned": 1,
         "accepted": 3,
         "released": 0,
+        "retracted": 0,
     }
     assert reasons == {
         "fetch": {"private": 1, "timeout": 1},
@@ -259,7 +260,7 @@ def test_deleted_captions_leave(tables: Tables) -> None:
     for text in "ab":
         tables.append([rows.caption(0, text, deleted=True, revision=2)])
     assert releasable(tables) == []
-    assert tables.sql("SELECT caption, captions FROM catalog WHERE captions > 0").num_rows == 1  # clip 2's
+    assert tables.sql("SELECT caption, captions FROM catalog WHERE captions <> []").num_rows == 1  # clip 2's
 
 
 def test_the_catalog_has_one_row_a_clip(tables: Tables, tmp_path: Path) -> None:
@@ -267,10 +268,14 @@ def test_the_catalog_has_one_row_a_clip(tables: Tables, tmp_path: Path) -> None:
     assert tables.write_catalog("catalog.parquet") == 6
     table = pq.read_table(tmp_path / "w" / "catalog.parquet")
     found = table.to_pylist()
+    told = [rows.caption(0, text).caption_id for text in "ab"]
+    by_people = {"author": "people", "origin": "imported", "language": "en", "modalities_seen": "av"}
     assert [row["clip_id"] for row in found] == [rows.clip_id(n) for n in range(6)]
     assert [row["fetch_status"] for row in found] == ["ok"] * 4 + ["rejected", "failed"]
     assert [row["kept"] for row in found] == [True, True, False, None, None, None]
-    assert [row["captions"] for row in found] == [2, 0, 1, 0, 0, 0]
+    assert [len(row["captions"]) for row in found] == [2, 0, 1, 0, 0, 0]
+    assert found[0]["captions"][0] == {"caption_id": min(told), "text": found[0]["caption"], **by_people}
+    assert found[0]["official_id"] == layout.official_id(rows.clip_id(0))
     assert found[0]["caption"] == min("ab", key=lambda text: rows.caption(0, text).caption_id)
     assert (found[0]["title"], found[0]["split"], found[0]["loudness_lufs"]) == ("T", "val", -20.0)
     assert found[3]["loudness_lufs"] is None

@@ -18,6 +18,10 @@ OWN = {
     "annotate serve": {"--port"},
     "annotate import": {"--author", "--language"},
     "catalog sql": {"--csv", "--out"},
+    "catalog stats": {"--out"},
+    "catalog export": {"--out", "--media"},
+    "release attest": {"--out"},
+    "release retract": {"--ids", "--reason", "--requested", "--delete-old"},
     "release verify": {"--deep"},
     "status": {"--availability"},
 }

@@ -31,10 +31,14 @@ class World:
         self.faults: dict[str, CaptionFault] = {}
         self.reviews: dict[str, list[Review]] = {}
         self.tasks: dict[str, LabelTask] = {}
+        self.waiting: set[str] = set()
+        self.out: set[str] = set()
 
     @property
     def known(self) -> Known:
-        return Known(self.answers, self.captions, self.faults, self.reviews, self.tasks, frozenset())
+        return Known(
+            self.answers, self.captions, self.faults, self.reviews, self.tasks, self.waiting, self.out
+        )
 
     def asked(self, clip: Clip = CLIP) -> list[LabelTask]:
         return list(caption_tasks(self.recipe, clip, self.known))
@@ -64,6 +68,14 @@ class World:
             made_by="p",
         )
         return self.captions[own]
+
+    def checked(self, task: LabelTask, annotator: str, verdict: str = "accept") -> None:
+        """Somebody's word in a task; what it counts for is said by `review`."""
+        facts = {"task_id": task.task_id, "clip_id": task.clip_id, "annotator": annotator, "made_by": "p"}
+        given = Answer.model_validate(
+            {"answer_id": f"{task.task_id}{annotator}", "verdict": verdict, **facts}
+        )
+        self.answers.setdefault(task.task_id, []).append(given)
 
     def review(self, caption: Caption, decision: str, *reviewers: str) -> None:
         for name in reviewers:
@@ -168,6 +180,50 @@ def test_the_audit_draws_from_what_was_accepted_and_asks_others() -> None:
     world.review(caption, "accept", "c1")
     audit = world.checks()[1]
     assert (audit.kind, audit.not_for) == ("audit", "ann-1,c1")
+
+
+def test_good_gold_is_what_two_and_all_have_accepted_and_comes_after_the_audit() -> None:
+    world = World(made(review={"checkers": 1, "audit_share": 1.0, "good_gold_share": 1.0}))
+    (task,) = world.asked()
+    caption = world.answer(task, "ann-1")
+    assert caption
+    world.review(caption, "accept", "c1")
+    audit = world.checks()[-1]
+    assert [check.kind for check in world.checks()] == ["work", "audit"]  # one alone may be wrong
+    world.out = {"c0"}
+    world.checked(audit, "c0")
+    world.checked(audit, "ann-1")
+    assert [check.kind for check in world.checks()] == ["work", "audit"]  # these do not count
+    world.checked(audit, "c2")
+    good = world.checks()[-1]
+    assert (good.kind, good.expected, good.not_for) == ("gold", "accept", "ann-1,c1,c2")
+    world.checked(audit, "c3", "fix")
+    assert [check.kind for check in world.checks()] == ["work", "audit"]
+
+
+def test_a_place_that_somebody_took_in_vain_is_given_to_one_other() -> None:
+    world = World(made(review={"checkers": 3, "max_rejects": 1}))
+    (task,) = world.asked()
+    caption = world.answer(task, "ann-1")
+    assert caption
+    (check,) = world.checks()
+    world.waiting = {"c1"}
+    for name in ("c1", "c2", "c3"):
+        world.checked(check, name)
+    world.review(caption, "accept", "c2", "c3")
+    assert world.checks() == [check]  # c1 may pass yet
+    world.waiting, world.out = set(), {"c1"}
+    again = world.checks()[1]
+    assert (again.kind, again.slot, again.not_for) == ("work", 1, "ann-1,c1,c2,c3")
+    assert again.task_id != check.task_id
+    world.out |= {"c4"}
+    world.checked(again, "c4")
+    assert [one.slot for one in world.checks()] == [0, 1, 2]
+    world.checked(world.checks()[2], "c5")
+    world.review(caption, "accept", "c5")
+    assert [one.slot for one in world.checks()] == [0, 1, 2]  # three have said yes
+    world.review(caption, "reject", "c6", "c7")
+    assert world.checks() == [check]
 
 
 @given(st.integers(0, 5), st.text(min_size=1, max_size=20), st.floats(0, 1), st.floats(0, 1))

@@ -7,16 +7,30 @@ notes      what all commands share: options, the notes that become a Report, an 
 plan       what a command would do
 clips      from segments to clips that are known and judged
 captions   captions: those that exist, and those of our annotators
-releases   from captioned clips to the catalog and to releases; and the whole chain
+catalog    everything that is known of the clips, in one file, and asked in many ways
+releases   from captioned clips to releases; and the whole chain
+reporting  a workspace on one page
+takedown   clips taken down; copies of a release attested
 """
 
-from valor_data.chain.captions import TOKEN, agreement, forget, import_captions, pull, push, serve
+from valor_data.chain.captions import TOKEN, agreement, forget, import_captions, pull, push, readmit, serve
+from valor_data.chain.catalog import catalog_build, catalog_export, catalog_split, search, similar, sql, stats
 from valor_data.chain.clips import diff, doctor, explain, fetch, filter, init, quarantine, tune
 from valor_data.chain.notes import DEFAULTS, Options
-from valor_data.chain.releases import catalog_build, run, shard, sql, status, verify
+from valor_data.chain.releases import (
+    release_diff,
+    release_push,
+    run,
+    shard,
+    status,
+    verify,
+)
+from valor_data.chain.reporting import report
+from valor_data.chain.takedown import attest, retract
 
 __all__ = [
-    "DEFAULTS", "TOKEN", "Options", "agreement", "catalog_build", "diff", "doctor", "explain", "fetch",
-    "filter", "forget", "import_captions", "init", "pull", "push", "quarantine", "run", "serve", "shard",
-    "sql", "status", "tune", "verify",
+    "DEFAULTS", "TOKEN", "Options", "agreement", "attest", "catalog_build", "catalog_export", "catalog_split",
+    "diff", "doctor", "explain", "fetch", "filter", "forget", "import_captions", "init", "pull", "push",
+    "quarantine", "readmit", "release_diff", "release_push", "report", "retract", "run", "search", "serve",
+    "shard", "similar", "sql", "stats", "status", "tune", "verify",
 ]  # fmt: skip

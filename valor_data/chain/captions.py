@@ -63,7 +63,8 @@ def push(recipe: Recipe, options: Options = DEFAULTS, *, review: bool = False) -
     """Questions for captions to Label Studio, or with `review` the checks of those that have come back."""
     with writing("annotate review" if review else "annotate push", recipe, options) as (workspace, notes):
         opting_out.load(workspace)
-        with _studio(workspace) as studio:
+        with open_studio(workspace) as studio:
+            annotate.take_down(workspace, studio)
             done = annotate.push(workspace, studio, review=review, progress=options.progress)
         notes.counts |= {"tasks": done.wanted, "new": done.new, "withdrawn": done.withdrawn}
         notes.outputs += done.projects
@@ -77,7 +78,8 @@ def pull(recipe: Recipe, options: Options = DEFAULTS) -> Report:
     with writing("annotate pull", recipe, options) as (workspace, notes):
         opting_out.load(workspace)
         languages = importlib.util.find_spec("py3langid") is not None
-        with _studio(workspace) as studio:
+        with open_studio(workspace) as studio:
+            annotate.take_down(workspace, studio)
             got = annotate.pull(workspace, studio)
             checked = annotate.check(workspace, languages=languages)
             if got.unsafe:
@@ -112,6 +114,19 @@ def forget(recipe: Recipe, options: Options, pseudonym: str) -> Report:
     return notes.report()
 
 
+def readmit(recipe: Recipe, options: Options, pseudonym: str) -> Report:
+    """Annul the last attempt of somebody who failed the test, who may then try once more.
+
+    Raises UserError where the recipe asks for no test, or there is nothing to annul.
+    """
+    if not recipe.annotate.qualify:
+        raise UserError("this recipe asks for no test: annotate.qualify is false")
+    with writing("annotate readmit", recipe, options) as (workspace, notes):
+        notes.counts["attempt"] = annotate.readmit(workspace, pseudonym)
+        notes.warnings.append("run 'valor-data annotate push', which opens that attempt")
+    return notes.report()
+
+
 def agreement(recipe: Recipe, options: Options = DEFAULTS) -> annotate.Agreed:
     """How far annotators and checkers agree, what their work is worth and what it costs; a page of it is
     written into the workspace, and nothing else."""
@@ -140,7 +155,7 @@ def _home(root: Path) -> Path:
     return root / "annotation" / "server"
 
 
-def _studio(workspace: Workspace) -> Studio:
+def open_studio(workspace: Workspace) -> Studio:
     """The server that the recipe names, or the one that `serve` started for the workspace."""
     url, token = workspace.recipe.annotate.url, os.environ.get(TOKEN)
     if url is not None and token:

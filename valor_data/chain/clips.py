@@ -28,6 +28,7 @@ from valor_data.stages import measure
 from valor_data.stages import neighbours as comparing
 from valor_data.stages import optout as opting_out
 from valor_data.stages import quarantine as quarantining
+from valor_data.stages import retract as retracting
 from valor_data.workspace import Workspace
 
 
@@ -71,6 +72,7 @@ def fetch(recipe: Recipe, options: Options = DEFAULTS, *, retry: tuple[str, ...]
     with writing("fetch", recipe, options) as (workspace, notes):
         list_into(workspace, notes)
         opting_out.load(workspace)
+        retracting.reject_in_ledger(workspace)
         if workspace.unclean:
             fetching.sweep(workspace)
         before, _ = workspace.tables.funnel(recipe.profile, recipe.rules_digest)

@@ -107,7 +107,9 @@ def run_in(
 def take_funnel(workspace: Workspace, notes: Notes, *names: str) -> dict[str, dict[str, int]]:
     """Take counts of the funnel into the notes (all of them and all reasons, if none is named); the
     reasons of each stage."""
-    counts, reasons = workspace.tables.funnel(workspace.recipe.profile, workspace.recipe.rules_digest)
+    recipe = workspace.recipe
+    rule = (recipe.review.checkers, recipe.review.max_rejects)
+    counts, reasons = workspace.tables.funnel(recipe.profile, recipe.rules_digest, *rule)
     notes.counts |= {name: counts[name] for name in names or counts}
     if not names:
         for stage_reasons in reasons.values():

@@ -21,7 +21,7 @@ def plan(command: str, recipe: Recipe, options: Options, again: frozenset[Reason
     if again is None:
         again = check_reasons(recipe.retry.again)
     with tempfile.TemporaryDirectory(prefix="valor-data-plan-") as scratch:
-        tables.copy_to(scratch, ("clips", "lists", "outcomes", "videos", "opt_outs"))
+        tables.copy_to(scratch, ("clips", "lists", "outcomes", "videos", "opt_outs", "tombstones"))
         with Workspace.open(recipe, scratch, write=True) as trial:
             list_into(trial, notes)
             opting_out.load(trial)

@@ -102,6 +102,24 @@ def forget(
     show.report(chain.forget(loaded, chosen, pseudonym), as_json=as_json)
 
 
+@app.command()
+def readmit(
+    recipe: RecipePath,
+    pseudonym: Annotated[str, typer.Argument(help="Such as ann-3f9a2c71; who failed by mistake.")],
+    workspace: WorkspaceRoot = None,
+    take_over: TakeOver = False,
+    as_json: Json = False,
+) -> None:
+    """Annul somebody's last failed attempt at the test, so that there is one more.
+
+    Example: valor-data annotate readmit desc_test.json ann-3f9a2c71
+    """
+    from valor_data import chain
+
+    loaded, chosen = options.read(recipe, workspace, take_over=take_over)
+    show.report(chain.readmit(loaded, chosen, pseudonym), as_json=as_json)
+
+
 @app.command("import")
 def import_(
     recipe: RecipePath,

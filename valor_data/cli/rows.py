@@ -65,7 +65,7 @@ def _csv(table: pa.Table, file: Any) -> None:
 
 def _draw(table: pa.Table) -> None:
     names = table.column_names
-    body = [[_plain(_cell(value)) for value in row.values()] for row in table.to_pylist()]
+    body = [[plain(_cell(value)) for value in row.values()] for row in table.to_pylist()]
     widths = [
         min(_WIDEST, max([len(name), *(len(row[column]) for row in body)]))
         for column, name in enumerate(names)
@@ -81,9 +81,11 @@ def _fit(cell: str, width: int) -> str:
     return (cell if len(cell) <= width else cell[: width - 1] + "…").ljust(width)
 
 
-def _plain(cell: str) -> str:
-    """Without what would move a terminal's cursor or colour it: captions come from anybody."""
-    return "".join(c if c.isprintable() else " " if c in "\n\t" else "?" for c in cell)
+def plain(cell: str) -> str:
+    """With what would move a terminal's cursor or colour it written out: captions come from anybody."""
+    return "".join(
+        c if c.isprintable() else " " if c in "\n\t" else c.encode("unicode_escape").decode() for c in cell
+    )
 
 
 def _cell(value: object) -> str:

@@ -1,4 +1,4 @@
-"""`run` and `status`: the chain as a whole."""
+"""`run`, `status` and `report`: the chain as a whole."""
 
 from typing import Annotated
 
@@ -22,6 +22,7 @@ def add_to(app: typer.Typer) -> None:
     """Register the commands."""
     app.command()(run)
     app.command()(status)
+    app.command()(report)
 
 
 def run(
@@ -65,3 +66,14 @@ def status(
 
     loaded, chosen = options.read(recipe, workspace)
     show.report(chain.status(loaded, chosen, availability=availability), as_json=as_json)
+
+
+def report(recipe: RecipePath, workspace: WorkspaceRoot = None, as_json: Json = False) -> None:
+    """Write one HTML page on the dataset: funnel, measures, captions, clips to look at. It works offline.
+
+    Example: valor-data report valor32k.toml
+    """
+    from valor_data import chain
+
+    loaded, chosen = options.read(recipe, workspace)
+    show.report(chain.report(loaded, chosen), as_json=as_json)

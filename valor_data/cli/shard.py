@@ -3,7 +3,15 @@
 import typer
 
 from valor_data.cli import options, show
-from valor_data.cli.options import Json, RecipePath, TakeOver, WorkspaceRoot
+from valor_data.cli.options import (
+    Engine,
+    EngineName,
+    Json,
+    RecipePath,
+    TakeOver,
+    Workers,
+    WorkspaceRoot,
+)
 
 
 def add_to(app: typer.Typer) -> None:
@@ -12,7 +20,12 @@ def add_to(app: typer.Typer) -> None:
 
 
 def shard(
-    recipe: RecipePath, workspace: WorkspaceRoot = None, take_over: TakeOver = False, as_json: Json = False
+    recipe: RecipePath,
+    workspace: WorkspaceRoot = None,
+    workers: Workers = None,
+    engine: Engine = EngineName.LOCAL,
+    take_over: TakeOver = False,
+    as_json: Json = False,
 ) -> None:
     """Write a WebDataset release; the same inputs give the same bytes.
 
@@ -20,5 +33,5 @@ def shard(
     """
     from valor_data import chain
 
-    loaded, chosen = options.read(recipe, workspace, take_over=take_over)
+    loaded, chosen = options.read(recipe, workspace, workers, engine, take_over=take_over)
     show.report(chain.shard(loaded, chosen), as_json=as_json)

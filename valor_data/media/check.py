@@ -1,6 +1,7 @@
 """Does a file decode from its first to its last frame?"""
 
 from pathlib import Path
+from typing import Literal
 
 import av
 from av.audio.frame import AudioFrame
@@ -9,12 +10,14 @@ from av.video.frame import VideoFrame
 from valor_data.errors import ItemError, Reason
 
 
-def decodes(path: Path) -> None:
-    """Decode every frame of the picture and of the sound. Raises ItemError naming what fails."""
+def decodes(path: Path, least: Literal["video", "audio"] = "video") -> None:
+    """Decode every frame of the picture and of the sound, of which `least` must be there. Raises ItemError
+    naming what fails."""
     try:
         with av.open(str(path.absolute()), metadata_errors="replace") as container:
-            if not container.streams.video:
-                raise ItemError(Reason.NO_VIDEO, "no video stream")
+            if not getattr(container.streams, least):
+                reason = Reason.NO_VIDEO if least == "video" else Reason.NO_AUDIO
+                raise ItemError(reason, f"no {least} stream")
             streams = [*container.streams.video[:1], *container.streams.audio[:1]]
             frames = {stream.type: 0 for stream in streams}
             for stream in streams:

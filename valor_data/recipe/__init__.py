@@ -6,6 +6,7 @@ the default recipe. What has no place here (workers, engine, limits of one run) 
 
 from valor_data.recipe.annotating import Annotate
 from valor_data.recipe.captions import Captions, FaultKind
+from valor_data.recipe.deriving import Derive
 from valor_data.recipe.fetching import (
     FORMS,
     POLITE,
@@ -21,7 +22,7 @@ from valor_data.recipe.fetching import (
     check_reasons,
     from_environment,
 )
-from valor_data.recipe.measuring import Benchmark, Measure, Safety
+from valor_data.recipe.measuring import Benchmark, Measure, Safety, Subset
 from valor_data.recipe.metrics import GROUPS, LEAK, METRICS, TAG, metric
 from valor_data.recipe.reading import load, parse
 from valor_data.recipe.rules import Balance, Condition, Filter, Rule
@@ -29,8 +30,9 @@ from valor_data.recipe.whole import Recipe, ReleaseInfo, ReviewRule, Shard, Spli
 
 __all__ = [
     "FORMS", "GROUPS", "LEAK", "METRICS", "POLITE", "TAG", "Access", "Annotate", "Balance", "Benchmark",
-    "Captions", "Condition", "FaultKind",
+    "Captions", "Condition", "Derive", "FaultKind",
     "Fetch", "Filter", "Host", "ListSpec", "Measure", "Mirror", "Recipe", "ReleaseInfo", "Retry",
-    "ReviewRule", "Rights", "Rule", "Safety", "Section", "Segments", "Shard", "Split", "check_reasons",
+    "ReviewRule", "Rights", "Rule", "Safety", "Section", "Segments", "Shard", "Split", "Subset",
+    "check_reasons",
     "from_environment", "load", "metric", "parse",
 ]  # fmt: skip

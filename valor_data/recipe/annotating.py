@@ -43,6 +43,10 @@ class Annotate(Section):
     pages: str | None = None
     """Folder with label configs or guidelines of your own, as in `annotation/`; what it lacks is taken from
     there."""
+    wage_per_hour: Annotated[float, Field(gt=0)] | None = None
+    """What an hour of work costs, with all that is paid beside the wage; reports then tell costs, too."""
+    currency: str = ""
+    """Of the wage: any words, such as `EUR`."""
     seed: int = 0
     """Which clips fall into the shares."""
 

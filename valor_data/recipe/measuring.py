@@ -61,9 +61,24 @@ class Benchmark(Section):
     """A segment list, in any form that `[[segments.lists]]` takes; it tells ids."""
     workspace: str | None = None
     """A workspace that has measured the benchmark's clips; it tells ids and fingerprints."""
+    not_in: Annotated[tuple[Literal["train", "val", "test"], ...], Field(strict=False)] = ()
+    """Splits that must hold no video of which it holds a clip: such a video is drawn into another, and is
+    left out where a list or an earlier run gave it one of these. Rules on `leak` keep clips out of all."""
 
     @model_validator(mode="after")
     def _has_a_source(self) -> Self:
         if self.path is None and self.workspace is None:
             raise ValueError(f"benchmark {self.name!r} names nothing: give path, workspace or both")
         return self
+
+
+class Subset(Section):
+    """Clips of ours that stand in somebody's list, told apart by a name: scores on parts of a set differ by
+    where the clips come from."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+    """What the facts of its clips, and counts, call it."""
+    path: str
+    """A segment list, in any form that `[[segments.lists]]` takes."""
+    match: Literal["clip", "video"] = "clip"
+    """Whether a clip stands in it whose span overlaps one of the list, or any span of a video of the list."""

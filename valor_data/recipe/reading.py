@@ -72,6 +72,8 @@ def _rooted(recipe: Recipe, path: str, folder: str) -> Recipe:
     for benchmark in raw["benchmarks"]:
         for key in ("path", "workspace"):
             benchmark[key] = benchmark[key] and _absolute(benchmark[key], folder)
+    for subset in raw["subsets"]:
+        subset["path"] = _absolute(subset["path"], folder)
     if recipe.annotate.pages:
         raw["annotate"]["pages"] = _absolute(recipe.annotate.pages, folder)
     if recipe.access.cookies:

@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 from valor_data import layout
 from valor_data.recipe.annotating import Annotate
 from valor_data.recipe.captions import Captions
+from valor_data.recipe.deriving import Derive
 from valor_data.recipe.fetching import (
     Access,
     Count,
@@ -20,7 +21,7 @@ from valor_data.recipe.fetching import (
     Segments,
     Share,
 )
-from valor_data.recipe.measuring import Benchmark, Measure, Safety
+from valor_data.recipe.measuring import Benchmark, Measure, Safety, Subset
 from valor_data.recipe.metrics import LEAK, needs
 from valor_data.recipe.rules import Balance, Filter, Rule, preset
 
@@ -37,6 +38,9 @@ class ReviewRule(Section):
     gold_share: Annotated[float, Field(ge=0, le=0.5)] = 0.0
     """Share of the captions beside which another clip's caption is put before the checkers, who must reject
     it: how well do they look?"""
+    good_gold_share: Share = 0.0
+    """Share of the captions that two people or more checked and all accepted as they stand, which one more
+    must accept: how often is good work sent back?"""
     audit_share: Share = 0.0
     """Share of what was accepted that somebody else checks once more: how much is still wrong?"""
 
@@ -48,6 +52,9 @@ class Split(Section):
     val: Share = 0.1
     test: Share = 0.1
     seed: int = 0
+    stratify: bool = False
+    """True: every label is spread by these shares too, as far as whole videos allow, the rarest first. What
+    was drawn once stays where it is."""
 
     @model_validator(mode="after")
     def _sums_to_one(self) -> Self:
@@ -59,8 +66,9 @@ class Split(Section):
 class Shard(Section):
     """How a release is cut into shards."""
 
-    payload: Literal["video"] = "video"
-    """`video`: `<clip_id>.mp4 .json .txt`."""
+    payload: Literal["video", "train", "ids"] = "video"
+    """`video`: `<clip_id>.mp4 .json .txt`, the clips as fetched. `train`: a small silent `.mp4` and a `.flac`
+    in their place, as [derive] says. `ids`: no media, only the catalog, from which `fetch` gets the clips."""
     samples: Count = 1000
     """Most clips in a shard."""
     max_mb: Count = 1000
@@ -79,6 +87,18 @@ class ReleaseInfo(Section):
     licence: str = "not stated"
     """Licence of the captions and tables; the media keep their owners' terms."""
     description: str = ""
+    """What the dataset is, in Markdown. What this and the keys below leave out the card calls not stated."""
+    motivation: str = ""
+    """Why it was made, and for which uses."""
+    creators: Annotated[tuple[str, ...], Field(strict=False)] = ()
+    contact: str = ""
+    """Where to report errors and ask for removal."""
+    citation: str = ""
+    """How to cite it, best as BibTeX."""
+    url: str = ""
+    """Where it is published."""
+    date: Annotated[str, Field(pattern=r"^(\d{4}-\d{2}-\d{2})?$")] = ""
+    """When, as `2026-11-27`; nothing in a release knows the clock."""
 
 
 class Recipe(Section):
@@ -109,15 +129,18 @@ class Recipe(Section):
     captions: Captions = Captions()
     review: ReviewRule = ReviewRule()
     split: Split = Split()
+    subsets: Annotated[tuple[Subset, ...], Field(strict=False)] = ()
+    derive: Derive = Derive()
     shard: Shard = Shard()
     release: ReleaseInfo = ReleaseInfo()
 
     @model_validator(mode="after")
-    def _benchmarks_have_names_of_their_own(self) -> Self:
-        names = [benchmark.name for benchmark in self.benchmarks]
-        twice = next((name for name in names if names.count(name) > 1), None)
-        if twice is not None:
-            raise ValueError(f"two benchmarks are called {twice!r}: leaks are told by their names")
+    def _names_are_their_own(self) -> Self:
+        for what, told in (("benchmarks", self.benchmarks), ("subsets", self.subsets)):
+            names = [one.name for one in told]
+            twice = next((name for name in names if names.count(name) > 1), None)
+            if twice is not None:
+                raise ValueError(f"two {what} are called {twice!r}: their clips are told by their names")
         return self
 
     @model_validator(mode="after")
@@ -162,6 +185,12 @@ class Recipe(Section):
         return f"{self.fetch.profile}-{layout.digest(self.fetch.model_dump(include=shaping))[:8]}"
 
     @property
+    def derived_profile(self) -> str:
+        """`train-1f2e3d4c`: a hash of all settings that shape the derived bytes, and of the media they are
+        made from."""
+        return f"{layout.DERIVED}-{layout.digest([self.profile, self.derive.model_dump()])[:8]}"
+
+    @property
     def rules_digest(self) -> str:
         """16 hex digits that name the rules and the balance; verdicts carry them."""
         return layout.digest([self._rules_content(), self.balance.model_dump()])[:16]
@@ -169,7 +198,8 @@ class Recipe(Section):
     @property
     def benchmarks_digest(self) -> str:
         """16 hex digits that name the benchmarks, not what is in them."""
-        return layout.digest([benchmark.model_dump() for benchmark in self.benchmarks])[:16]
+        named = [benchmark.model_dump(exclude={"not_in"}) for benchmark in self.benchmarks]
+        return layout.digest(named)[:16]
 
     @property
     def digest(self) -> str:
@@ -192,6 +222,8 @@ class Recipe(Section):
         for benchmark in content["benchmarks"]:
             for key in ("path", "workspace"):
                 benchmark[key] = benchmark[key] and Path(benchmark[key]).name
+        for subset in content["subsets"]:
+            subset["path"] = Path(subset["path"]).name
         content["rules"] = self._rules_content()
         return layout.digest(content)
 

@@ -18,6 +18,7 @@ from valor_data.records.annotating import Answer, CaptionFault, Flag, LabelTask,
 from valor_data.records.clips import (
     BadRow,
     Clip,
+    Derived,
     ListMember,
     Media,
     OptOut,
@@ -25,11 +26,13 @@ from valor_data.records.clips import (
     Segment,
     SegmentList,
     Status,
+    Tombstone,
     Video,
 )
 from valor_data.records.measures import (
     AudioMeasures,
     AvMeasures,
+    Embedding,
     Measures,
     Prints,
     SafetyMeasures,
@@ -48,25 +51,29 @@ from valor_data.records.words import (
     Release,
     Review,
     SplitOf,
+    SubsetMember,
     Verdict,
 )
 
 __all__ = [
     "MEASURES", "TABLES", "Answer", "AudioMeasures", "AvMeasures", "BadRow", "Caption", "CaptionFault",
-    "Clip", "ClipId", "Compared", "Flag", "LabelTask", "Leak", "ListMember", "Measures", "Media", "Mode",
-    "Ms", "Neighbour", "OptOut", "Origin", "Outcome", "Prints", "Qualified", "Quarantine", "Record",
-    "Release", "Report", "Review", "SafetyMeasures", "Segment", "SegmentList", "Sha256", "Share",
-    "SpeechMeasures", "SplitOf", "Status", "TagMeasures", "Verdict", "Video", "VideoMeasures", "Words",
+    "Clip", "ClipId", "Compared", "Derived", "Embedding", "Flag", "LabelTask", "Leak", "ListMember",
+    "Measures", "Media", "Mode", "Ms", "Neighbour", "OptOut", "Origin", "Outcome", "Prints", "Qualified",
+    "Quarantine", "Record", "Release", "Report", "Review", "SafetyMeasures", "Segment", "SegmentList",
+    "Sha256",
+    "Share", "SpeechMeasures", "SplitOf", "Status", "SubsetMember", "TagMeasures", "Tombstone", "Verdict",
+    "Video",
+    "VideoMeasures", "Words",
 ]  # fmt: skip
 
 
 TABLES: dict[str, type[Record]] = {
     record.table: record
     for record in (
-        Clip, SegmentList, ListMember, BadRow, OptOut, Video, Media, Outcome, AudioMeasures, VideoMeasures,
-        AvMeasures, SpeechMeasures, TagMeasures, SafetyMeasures, Prints, Neighbour, Leak, Compared,
-        Quarantine, Verdict,
-        Caption, CaptionFault, LabelTask, Answer, Qualified, Review, SplitOf, Release,
+        Clip, SegmentList, ListMember, BadRow, OptOut, Tombstone, Video, Media, Derived, Outcome,
+        AudioMeasures, VideoMeasures, AvMeasures, SpeechMeasures, TagMeasures, SafetyMeasures, Prints,
+        Neighbour, Leak, Compared, Embedding, Quarantine, Verdict,
+        Caption, CaptionFault, LabelTask, Answer, Qualified, Review, SplitOf, SubsetMember, Release,
     )
 }  # fmt: skip
 """Every record by the name of its table."""
@@ -93,6 +100,7 @@ class Report(BaseModel):
     outputs: tuple[str, ...] = ()
     """What was written, as keys of the workspace or paths."""
     plan: tuple[str, ...] = ()
-    """What a dry run foresees beside its counts, a line each: bytes, and hours by host."""
+    """What is told beside the counts, a line each: of a dry run bytes, and hours by host; of splits the
+    labels that they spread worst."""
     warnings: tuple[str, ...] = ()
     """What a person should look at; the command went on all the same."""

@@ -96,6 +96,8 @@ class Qualified(Record):
     """Pseudonym."""
     attempts: int
     """Attempts that are over."""
+    annulled: int = 0
+    """Of them, those that do not count: so many more there may be."""
     passed_tasks: int
     """Of the last attempt."""
     tasks: int

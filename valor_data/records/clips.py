@@ -118,6 +118,25 @@ class OptOut(Record):
     """`video_id` or `channel_id`."""
 
 
+class Tombstone(Record):
+    """A clip, or a whole video, was taken down at somebody's request and never comes back. The one row that
+    a takedown leaves behind; no part of any release."""
+
+    table = "tombstones"
+    key = ("scope", "value")
+
+    scope: Literal["clip", "video"]
+    """`video`: also clips of it that nobody has listed yet."""
+    value: str
+    """`clip_id` or `video_id`."""
+    reason: str
+    """Why, in the words of who handled the request; never a person's name."""
+    requested_at_us: int
+    """When the request came in, microseconds since 1970 UTC."""
+    done_at_us: int = 0
+    """When the last copy in this workspace was gone; 0: not yet."""
+
+
 class Video(Record):
     """What the platform says of a video at the time it was resolved."""
 
@@ -187,6 +206,37 @@ class Media(Record):
     `above_max_height`, `other_codec`; None: they are."""
     origin: str | None = None
     """Where the bytes came from: `platform`, or `mirror:<name>`."""
+
+
+class Derived(Record):
+    """The small media that a training set holds in place of a clip, made from its bytes: a silent mp4 and the
+    sound. They begin at the same instant, the clip's first frame."""
+
+    table = "derived"
+    key = ("clip_id", "profile")
+
+    clip_id: ClipId
+    profile: str
+    """`train-<8 hex>`: the hex digits are a hash of all settings, and of the profile of the media."""
+    media_sha256: Sha256
+    """Of the media that they are made from; where that changed since, this row is stale."""
+    duration_ms: Ms
+    """Length of the clip's picture, or of its sound where it has none; the sound lasts as long."""
+    object_key: str | None = None
+    """Where the mp4 lies; None, as all else of the picture: the clip has none that decodes."""
+    sha256: Sha256 | None = None
+    bytes: int | None = None
+    width: int | None = None
+    height: int | None = None
+    fps: float | None = None
+    """Frames per second, evenly spaced."""
+    sound_key: str | None = None
+    """Where the flac lies; None, as all else of the sound: the clip has none that decodes."""
+    sound_sha256: Sha256 | None = None
+    sound_bytes: int | None = None
+    """Size of the flac."""
+    sample_rate: int | None = None
+    """Samples per second, mono."""
 
 
 class Status(StrEnum):

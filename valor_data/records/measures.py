@@ -1,10 +1,10 @@
 """Numbers of a clip, by one measurer each."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
-from valor_data.records.row import ClipId, Ms, Record, Sha256, Share, Words
+from valor_data.records.row import ClipId, Ms, Record, Sha256, Share, Vector, Words
 
 
 class Measures(Record):
@@ -196,3 +196,17 @@ class Prints(Measures):
     """None: too silent to be told from other silence. Bad: nothing by itself."""
     picture: bytes | None = None
     """None: too dark or flat to be told from other dark pictures. Bad: nothing by itself."""
+
+
+class Embedding(Record):
+    """Where a model puts a clip, or its caption, in its space. Alike things lie in alike directions."""
+
+    table = "embeddings"
+    key = ("clip_id", "kind", "model")
+
+    clip_id: ClipId
+    kind: Literal["v", "a", "av", "t"]
+    """Of the picture, of the sound, of both, or of the first caption."""
+    model: str
+    """Name and version; vectors of different models cannot be compared."""
+    vector: Vector

@@ -8,6 +8,9 @@ from pydantic import BaseModel, ConfigDict, Field
 Words = Annotated[tuple[str, ...], Field(strict=False)]
 Ms = Annotated[int, Field(ge=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
+Float32 = Annotated[float, Field(json_schema_extra={"format": "float"})]
+"""Kept in 32 bits."""
+Vector = Annotated[tuple[Float32, ...], Field(strict=False, min_length=1)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 ClipId = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+_\d+_\d+$")]
 

@@ -39,13 +39,26 @@ class Leak(Record):
     """The benchmark's clip or video."""
 
 
+class SubsetMember(Record):
+    """A clip of ours stands in a list that the recipe names as a subset."""
+
+    table = "subset_members"
+    key = ("subset", "clip_id")
+
+    subset: str
+    """Its name in the recipe."""
+    clip_id: ClipId
+    member: bool = True
+    """False: not any more."""
+
+
 class Compared(Record):
     """What was last compared with what, lest the same be done again."""
 
     table = "comparisons"
     key = ("what",)
 
-    what: Literal["neighbours", "leaks"]
+    what: Literal["neighbours", "leaks", "subsets"]
     digest: str
     """Names the prints and the benchmarks."""
 

@@ -11,9 +11,10 @@ from valor_data.rules.balancing import Cap, over_the_cap
 from valor_data.rules.columns import NO_LABELS, YES_NO, Bools, Column, Labels, Places
 from valor_data.rules.grouping import beside_another
 from valor_data.rules.judging import Verdicts, decide, describe
-from valor_data.rules.spread import Spread, spread
+from valor_data.rules.spread import QUANTILES, Bar, Drop, Spread, Threshold, round_steps, spread, thresholds
 
 __all__ = [
-    "NO_LABELS", "YES_NO", "Bools", "Cap", "Column", "Labels", "Places", "Spread", "Verdicts",
-    "beside_another", "decide", "describe", "over_the_cap", "spread",
+    "NO_LABELS", "QUANTILES", "YES_NO", "Bar", "Bools", "Cap", "Column", "Drop", "Labels", "Places", "Spread",
+    "Threshold", "Verdicts", "beside_another", "decide", "describe", "over_the_cap", "round_steps", "spread",
+    "thresholds",
 ]  # fmt: skip

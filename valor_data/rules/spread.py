@@ -1,10 +1,11 @@
 """How one metric is spread over the clips, and what a threshold would drop."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
+from valor_data.recipe import Rule
 from valor_data.rules.columns import Column
 
 QUANTILES = (0.0, 0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 1.0)
@@ -28,6 +29,15 @@ class Drop(NamedTuple):
     above: int
 
 
+class Threshold(NamedTuple):
+    """One number in a rule."""
+
+    reason: str
+    end: str
+    """`min` or `max`."""
+    at: float
+
+
 class Spread(NamedTuple):
     """One metric over all clips."""
 
@@ -47,6 +57,18 @@ class Spread(NamedTuple):
         return clips / self.clips if self.clips else 0.0
 
 
+def thresholds(rules: Iterable[Rule], metric: str) -> list[Threshold]:
+    """Where some rules stand on a metric."""
+    return [
+        Threshold(rule.reason, end, at)
+        for rule in rules
+        for leaf in rule.leaves()
+        if leaf.metric == metric
+        for end, at in (("min", leaf.min), ("max", leaf.max))
+        if at is not None
+    ]
+
+
 def spread(column: Column, thresholds: Sequence[float] = ()) -> Spread:
     """The spread of a column; `thresholds` are told of besides the round ones."""
     values = np.sort(column.values[~np.isnan(column.values)])
@@ -57,7 +79,7 @@ def spread(column: Column, thresholds: Sequence[float] = ()) -> Spread:
         return Spread(clips, undefined, {}, [], [], words)
     if not len(values):
         return Spread(clips, undefined, {}, [], [], {})
-    edges = _round_steps(float(values[0]), float(values[-1]))
+    edges = round_steps(float(values[0]), float(values[-1]))
     heights = np.diff(np.searchsorted(values, edges[:-1]), append=len(values)).tolist()
     told = sorted({*edges, *thresholds})
     below = np.searchsorted(values, told, side="left").tolist()
@@ -72,8 +94,8 @@ def spread(column: Column, thresholds: Sequence[float] = ()) -> Spread:
     )
 
 
-def _round_steps(low: float, high: float) -> list[float]:
-    """Round numbers in even steps from at or below `low` to above or at `high`; two at least."""
+def round_steps(low: float, high: float) -> list[float]:
+    """Round numbers in even steps from at or below `low` to above or at `high`: about 20, 2 at least."""
     width = (high - low) / _STEPS or max(abs(high), 1.0) / _STEPS
     power = 10.0 ** np.floor(np.log10(width))
     step = float(next(power * factor for factor in (1, 2, 5, 10) if power * factor >= width))

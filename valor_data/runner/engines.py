@@ -24,7 +24,7 @@ from typing import Any, Protocol, Self
 from valor_data.errors import FatalError, Reason, RetryableError, UserError
 from valor_data.runner.interrupts import Interrupts
 from valor_data.runner.scratch import Scratch
-from valor_data.runner.stage import Done, Stage
+from valor_data.runner.stage import Done, Work
 from valor_data.runner.worker import Do, Ended, Event, Stop, answers
 
 START_SECONDS = 120.0
@@ -78,9 +78,7 @@ class InlineEngine:
     stuck inside a C library.
     """
 
-    def __init__(
-        self, stage: Stage[Any, Any], workers: int | None, interrupts: Interrupts, workspace: object
-    ) -> None:
+    def __init__(self, stage: Work, workers: int | None, interrupts: Interrupts, workspace: object) -> None:
         self._stage, self._interrupts = stage, interrupts
         self._worker = ExitStack()
         self._do: Do | None = None
@@ -191,9 +189,7 @@ class _Worker:
 class LocalEngine:
     """A pool of worker processes, started as jobs need them; each job is killed at its time limit."""
 
-    def __init__(
-        self, stage: Stage[Any, Any], workers: int | None, interrupts: Interrupts, workspace: object
-    ) -> None:
+    def __init__(self, stage: Work, workers: int | None, interrupts: Interrupts, workspace: object) -> None:
         self._stage = packed_stage(stage, "local")
         self._most = workers or usable_cores()
         self._workers: dict[object, _Worker] = {}  # by their sockets
@@ -313,7 +309,7 @@ def late(job: Job) -> Ended:
     return Ended(RetryableError(Reason.TIMEOUT, f"no answer within {job.seconds:g} s"), blameless=True)
 
 
-def packed_stage(stage: Stage[Any, Any], engine: str) -> bytes:
+def packed_stage(stage: Work, engine: str) -> bytes:
     """The stage as it travels to the workers. Raises UserError where they could not import it."""
     if type(stage).__module__ == "__main__":
         raise UserError(

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Generic, NamedTuple, Protocol, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol, Self, TypeVar
 
 from valor_data.errors import ItemError, Reason, RetryableError
 from valor_data.politeness import Stopped
@@ -53,6 +53,13 @@ class Patience(NamedTuple):
     """Mean wait before the second try; it doubles with each further one, with jitter."""
     longest_wait_s: float = 30.0
     """Longest mean wait."""
+
+
+class Work(Protocol):
+    """What an engine asks of a stage. With the engine `local` it is pickled: recipe and URLs only."""
+
+    def open_worker(self) -> AbstractContextManager[Callable[[Sequence[Any]], Iterable[Done[Any]]]]:
+        """Opened once per worker process: the function that does one task."""
 
 
 class Stage(Protocol[ItemT, ValueT]):

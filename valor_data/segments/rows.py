@@ -263,7 +263,15 @@ def _span_of(cells: Mapping[str, Any], video_id: str, url: str) -> tuple[str, in
 def _captions(cells: Mapping[str, Any]) -> Captions:
     numbered = sorted((int(name[7:]), name) for name in cells if name[:7] == "caption" and name[7:].isdigit())
     several = cells.get("captions")
-    values = [cells.get("caption"), *(cells[name] for _, name in numbered), *(_as_list(several) or [several])]
+    listed = _as_list(several)
+    if listed and all(isinstance(one, dict) for one in listed):
+        # Of a catalog of ours, whose `caption` is one of them.
+        told = (
+            (text_of(one.get("caption_id"), "caption id"), text_of(one.get("text"), "caption"))
+            for one in listed
+        )
+        return tuple(one for one in told if one[1])
+    values = [cells.get("caption"), *(cells[name] for _, name in numbered), *(listed or [several])]
     texts = [text for value in values if (text := text_of(value, "caption"))]
     external = text_of(cells.get("caption_id"), "caption id") if len(texts) == 1 else ""
     return tuple((external, text) for text in texts)

@@ -1,7 +1,7 @@
-"""Clips that are alike, and clips that a benchmark holds.
+"""Clips that are alike, clips that a benchmark holds, and clips that stand in a list which is a subset.
 
-Both look at all clips at once, so they are done anew when a print or a benchmark has changed, and left alone
-when none has.
+All look at all clips at once, so they are done anew when a print or a list has changed, and left alone when
+none has.
 """
 
 from collections import Counter
@@ -15,7 +15,7 @@ import pyarrow as pa
 from valor_data import layout, neighbours, segments
 from valor_data.errors import UserError
 from valor_data.recipe import Benchmark, ListSpec
-from valor_data.records import Clip, Compared, Leak, Neighbour, Segment
+from valor_data.records import Clip, Compared, Leak, Neighbour, Segment, SubsetMember
 from valor_data.store import Store
 from valor_data.tables import BenchmarkClip, Tables
 from valor_data.workspace import Workspace
@@ -34,9 +34,10 @@ class Found(NamedTuple):
 
 
 def compare(workspace: Workspace) -> Found:
-    """Groups of near-duplicates among the prints of the recipe's profile, and leaks of its benchmarks.
+    """Groups of near-duplicates among the prints of the recipe's profile, leaks of its benchmarks, and its
+    subsets.
 
-    Raises UserError for a benchmark whose list or workspace cannot be read.
+    Raises UserError for a list or workspace that cannot be read.
     """
     tables, recipe = workspace.tables, workspace.recipe
     if "prints" in recipe.measure.also:
@@ -54,7 +55,43 @@ def compare(workspace: Workspace) -> Found:
     doubles = (row for row in tables.rows(Neighbour, kind="both") if row.representative != row.clip_id)
     names = {benchmark.name for benchmark in recipe.benchmarks}
     leaked = {row.clip_id for row in tables.rows(Leak) if row.benchmark in names and row.how != "none"}
-    return Found(sum(1 for _ in doubles), len(leaked), [line for one in theirs for line in one.warnings])
+    warnings = [line for one in theirs for line in one.warnings] + mark_subsets(workspace)
+    return Found(sum(1 for _ in doubles), len(leaked), warnings)
+
+
+def before_splits(workspace: Workspace) -> list[str]:
+    """Bring up to date what splits depend on: the subsets and, where a benchmark must be kept out of some of
+    them, all that `compare` does. What was wrong with the lists."""
+    guarded = any(one.not_in for one in workspace.recipe.benchmarks)
+    return compare(workspace).warnings if guarded else mark_subsets(workspace)
+
+
+def mark_subsets(workspace: Workspace) -> list[str]:
+    """Write which clips stand in the recipe's subsets, and only in those; what was wrong with their lists.
+
+    Raises UserError for a list that cannot be read.
+    """
+    tables, recipe = workspace.tables, workspace.recipe
+    if not recipe.subsets and not tables.has_rows(SubsetMember.table):
+        return []
+    seconds = recipe.segments.seconds
+    lists = [_List(f"subset {one.name!r}", one.path, seconds) for one in recipe.subsets]
+    told = [[one.name, one.match, listed.sha256] for one, listed in zip(recipe.subsets, lists, strict=True)]
+    digest = layout.digest([_BY, tables.count("clips"), told])
+    if _is_done(tables, "subsets", digest):
+        return []
+    now: set[tuple[str, str]] = set()
+    for one, listed in zip(recipe.subsets, lists, strict=True):
+        found = tables.shared_videos(map(_span, listed.segments()))
+        hows = ("clip", "video") if one.match == "video" else ("clip",)
+        now |= {(one.name, row["clip_id"]) for row in found.to_pylist() if row["how"] in hows}
+    before = {(row.subset, row.clip_id) for row in tables.rows(SubsetMember, member=True)}
+    tables.append(
+        SubsetMember(subset=name, clip_id=clip, member=(name, clip) in now, made_by=_BY)
+        for name, clip in sorted(now ^ before)
+    )
+    tables.append([Compared(what="subsets", digest=digest, made_by=_BY)])
+    return [line for listed in lists for line in listed.warnings]
 
 
 def _is_done(tables: Tables, what: str, digest: str) -> bool:
@@ -116,38 +153,17 @@ def _packed(column: "pa.ChunkedArray[Any]") -> neighbours.Prints:
     return neighbours.Prints(starts, held)
 
 
-class _Theirs:
-    """One benchmark's clips and prints."""
+class _List:
+    """Somebody's segment list. `warnings` say what was wrong with it, once it is read."""
 
-    def __init__(self, workspace: Workspace, benchmark: Benchmark) -> None:
-        self.name = benchmark.name
+    def __init__(self, told: str, path: str, seconds: float) -> None:
         self.warnings: list[str] = []
-        """What was wrong with its list, once that is read."""
-        self._reader = None
-        if benchmark.path is not None:
-            spec = ListSpec(path=benchmark.path)
-            self._reader = segments.open_list(spec, workspace.recipe.segments.seconds)
-        self._tables: Tables | None = None
-        if benchmark.workspace is not None:
-            if not any(Store.open(benchmark.workspace).list(layout.TABLES)):
-                raise UserError(
-                    f"benchmark {benchmark.name!r}: {benchmark.workspace}: no workspace there; name one that "
-                    "has fetched and measured the benchmark's clips"
-                )
-            self._tables = Tables.open(benchmark.workspace)
-        known = self._reader.sha256 if self._reader else None
-        printed = self._tables.prints_digest(None) if self._tables else None
-        self.digest = [benchmark.name, known, printed]
+        self._told = told
+        self._reader = segments.open_list(ListSpec(path=path), seconds)
+        self.sha256 = self._reader.sha256
 
-    def clips(self) -> Iterator[BenchmarkClip]:
-        """The spans that it names. Raises UserError for a list of which no row can be read."""
-        listed = self._listed() if self._reader else iter(())
-        fetched = self._tables.rows(Clip) if self._tables else iter(())
-        for row in chain[Segment | Clip](listed, fetched):
-            yield BenchmarkClip(row.clip_id, row.video_id, row.start_ms, row.end_ms)
-
-    def _listed(self) -> Iterator[Segment]:
-        assert self._reader is not None
+    def segments(self) -> Iterator[Segment]:
+        """Its good rows. Raises UserError where none is."""
         good = bad = 0
         first = ""
         for row in self._reader:
@@ -157,11 +173,48 @@ class _Theirs:
             else:
                 bad += 1
                 first = first or f"line {row.line}: {row.reason}"
-        told = f"benchmark {self.name!r}: {self._reader.name}: {bad} of {good + bad} rows refused; {first}"
+        told = f"{self._told}: {self._reader.name}: {bad} of {good + bad} rows refused; {first}"
         if bad and not good:
             raise UserError(f"{told}. Mend the list: nothing can be compared with it.")
         if bad:
             self.warnings.append(told)
+
+
+def _span(row: Segment | Clip) -> BenchmarkClip:
+    return BenchmarkClip(row.clip_id, row.video_id, row.start_ms, row.end_ms)
+
+
+class _Theirs:
+    """One benchmark's clips and prints."""
+
+    def __init__(self, workspace: Workspace, benchmark: Benchmark) -> None:
+        self.name = benchmark.name
+        self._list: _List | None = None
+        if benchmark.path is not None:
+            seconds = workspace.recipe.segments.seconds
+            self._list = _List(f"benchmark {benchmark.name!r}", benchmark.path, seconds)
+        self._tables: Tables | None = None
+        if benchmark.workspace is not None:
+            if not any(Store.open(benchmark.workspace).list(layout.TABLES)):
+                raise UserError(
+                    f"benchmark {benchmark.name!r}: {benchmark.workspace}: no workspace there; name one that "
+                    "has fetched and measured the benchmark's clips"
+                )
+            self._tables = Tables.open(benchmark.workspace)
+        known = self._list.sha256 if self._list else None
+        printed = self._tables.prints_digest(None) if self._tables else None
+        self.digest = [benchmark.name, known, printed]
+
+    def clips(self) -> Iterator[BenchmarkClip]:
+        """The spans that it names. Raises UserError for a list of which no row can be read."""
+        listed = self._list.segments() if self._list else iter(())
+        fetched = self._tables.rows(Clip) if self._tables else iter(())
+        return map(_span, chain[Segment | Clip](listed, fetched))
+
+    @property
+    def warnings(self) -> list[str]:
+        """What was wrong with its list, once that is read."""
+        return self._list.warnings if self._list else []
 
     def prints(self) -> tuple[list[str], neighbours.Prints, neighbours.Prints] | None:
         """Those that its workspace has measured; None without one."""

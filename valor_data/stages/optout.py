@@ -37,6 +37,15 @@ def load(workspace: Workspace) -> int:
 
     Raises UserError that names the file and the line that is no wish; nothing is written then.
     """
+    workspace.tables.append(unheeded(workspace))
+    return workspace.tables.reject_opted_out(f"fetch/{workspace.recipe.profile}", "opt_out@1")
+
+
+def unheeded(workspace: Workspace) -> list[OptOut]:
+    """The wishes in the recipe's files that the tables do not have yet; nothing is written.
+
+    Raises UserError as `load` does.
+    """
     recipe, tables = workspace.recipe, workspace.tables
     read = [(Path(path).name, list(_wishes(Path(path)))) for path in recipe.rights.opt_out]
     addresses = {wish.value for _, wishes in read for wish in wishes if wish.scope == "address"}
@@ -48,8 +57,7 @@ def load(workspace: Workspace) -> int:
             if (scope, value) not in standing:
                 row = OptOut.model_validate({"scope": scope, "value": value, "made_by": f"opt_out:{name}"})
                 new.setdefault((scope, value), row)
-    tables.append(new.values())
-    return tables.reject_opted_out(f"fetch/{recipe.profile}", "opt_out@1")
+    return list(new.values())
 
 
 def _named(wish: _Wish, at: dict[str, set[str]]) -> Iterator[tuple[str, str]]:

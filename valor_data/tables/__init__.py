@@ -7,49 +7,73 @@ compaction  many parts become one
 staging     a segment list on its way into `clips`, `list_members`, `splits`, `captions`
 todo        what is missing or stale
 permission  who is to be left out
+retraction  what was taken down, and the rewriting of parts without it
 availability  which clips of which list are to be had
 measured    what rules ask of the measured clips
+spreads     how measures are spread over them
+overview    what a report tells of a workspace
 queries     what sharding and reporting ask, and what deciding writes
+deriving    what a training set's media are made of, and are missing
 likeness    prints of clips, and which of them lie in a benchmark's videos
 safety      what stands against showing a clip
+catalog     catalog.parquet
+statistics  a catalog in numbers
+alike       prints and embeddings, streamed
+provenance  who stands behind the clips of a release
+differences what differs between two catalogs
 sandbox     the user's SELECT
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
+from pathlib import Path
 from typing import TypeVar
 
 import pandas as pd
 import pyarrow as pa
 
 from valor_data.errors import Reason
-from valor_data.recipe import Rights
-from valor_data.records import TABLES, Clip, Media, Record
+from valor_data.recipe import Recipe, Rights
+from valor_data.records import TABLES, Clip, Media, OptOut, Record
+from valor_data.rules import Spread
 from valor_data.schema import arrow_schema
 from valor_data.tables import (
+    alike,
     availability,
+    catalog,
     compaction,
+    deriving,
     likeness,
     measured,
+    overview,
     permission,
+    provenance,
     queries,
+    retraction,
     safety,
     sandbox,
+    spreads,
     staging,
     todo,
     typed,
 )
 from valor_data.tables.availability import Availability, Group
+from valor_data.tables.catalog import made_of
 from valor_data.tables.engine import Connection, Engine
 from valor_data.tables.likeness import BenchmarkClip
-from valor_data.tables.parts import Parts
+from valor_data.tables.overview import Asked, Drawn, Overview
+from valor_data.tables.parts import Parts, full_disk_told
+from valor_data.tables.provenance import Provenance
+from valor_data.tables.retraction import Listed
 from valor_data.tables.staging import CaptionCounts, MergeCounts, SegmentStaging
+from valor_data.tables.statistics import HIDING, Counts, Histogram, Statistics, statistics
 from valor_data.tables.todo import HostWork, Sizes
 from valor_data.tables.views import catalog_sql
 
 __all__ = [
-    "Availability", "BenchmarkClip", "CaptionCounts", "Group", "HostWork", "MergeCounts", "SegmentStaging",
-    "Sizes", "Tables", "catalog_sql",
+    "HIDING", "Asked", "Availability", "BenchmarkClip", "CaptionCounts", "Counts", "Drawn", "Group",
+    "Histogram", "HostWork", "Listed", "MergeCounts", "Overview", "Provenance", "SegmentStaging", "Sizes",
+    "Statistics", "Tables", "catalog_sql", "full_disk_told", "made_of", "statistics",
 ]  # fmt: skip
 
 R = TypeVar("R", bound=Record)
@@ -189,6 +213,10 @@ class Tables:
         """See `likeness.prints`."""
         return likeness.prints(self._engine, profile)
 
+    def prints_between(self, first: str, last: str) -> pa.Table:
+        """See `likeness.prints_between`."""
+        return likeness.prints_between(self._engine, first, last)
+
     def shared_videos(self, benchmark: Iterable[BenchmarkClip]) -> pa.Table:
         """See `likeness.shared_videos`."""
         return likeness.shared_videos(self._engine, benchmark)
@@ -217,6 +245,14 @@ class Tables:
         """See `queries.releasable`."""
         return queries.releasable(self._engine, profile, rules_digest, checkers, max_rejects, require_caption)
 
+    def underived(self, recipe: Recipe, stage: str) -> tuple[int, Iterator[Media]]:
+        """See `deriving.underived`."""
+        return deriving.underived(self._engine, recipe, stage)
+
+    def derived(self, recipe: Recipe) -> pa.Table:
+        """See `deriving.derived`."""
+        return deriving.derived(self._engine, recipe)
+
     def reject_opted_out(self, stage: str, made_by: str) -> int:
         """See `permission.reject_opted_out`."""
         return permission.reject_opted_out(self._engine, stage, made_by)
@@ -225,9 +261,46 @@ class Tables:
         """See `permission.barred`."""
         return permission.barred(self._engine, rights, profile, clip_id)
 
+    def reject_retracted(self, stage: str, made_by: str) -> int:
+        """See `retraction.reject_retracted`."""
+        return retraction.reject_retracted(self._engine, stage, made_by)
+
+    def listed(self, clips: Collection[str], videos: Collection[str]) -> Listed:
+        """See `retraction.listed`."""
+        return retraction.listed(self._engine, clips, videos)
+
+    def purge(
+        self, clips: Collection[str], videos: Collection[str], spare: Collection[str] = ()
+    ) -> dict[str, int]:
+        """See `retraction.purge`."""
+        return retraction.purge(self._parts, self._engine, clips, videos, spare)
+
     def availability(self, profile: str) -> Availability:
         """See `availability.availability`."""
         return availability.availability(self._engine, profile)
+
+    def available(self, profile: str) -> tuple[dict[str, int], list[Group]]:
+        """See `availability.standing`."""
+        return availability.standing(self._engine, profile)
+
+    def spreads(
+        self,
+        profile: str,
+        thresholds: Mapping[str, Sequence[float]],
+        *,
+        benchmarks: Sequence[str] = (),
+        tagger: str = "",
+    ) -> dict[str, Spread]:
+        """See `spreads.spreads`."""
+        return spreads.spreads(self._engine, profile, thresholds, benchmarks=benchmarks, tagger=tagger)
+
+    def overview(self, asked: Asked, barred: Collection[str], wishes: Collection[OptOut]) -> Overview:
+        """See `overview.overview`."""
+        return overview.overview(self._engine, asked, barred, wishes)
+
+    def provenance(self, clips: pa.Table) -> Provenance:
+        """See `provenance.provenance`."""
+        return provenance.provenance(self._engine, clips)
 
     def asked_since(self, since_us: int) -> set[str]:
         """See `permission.asked_since`."""
@@ -242,9 +315,29 @@ class Tables:
         return queries.existing_objects(self._engine)
 
     def write_catalog(self, key: str) -> int:
-        """See `queries.write_catalog`."""
-        return queries.write_catalog(self._parts, self._engine, key)
+        """See `catalog.write_catalog`."""
+        return catalog.write_catalog(self._parts, self._engine, key)
+
+    def write_catalog_file(self, path: Path) -> int:
+        """See `catalog.write_file`."""
+        return catalog.write_file(self._parts, self._engine, path)
+
+    def each_print(self) -> Iterator[pa.RecordBatch]:
+        """See `alike.each_print`."""
+        return alike.each_print(self._engine)
+
+    def each_embedding(self, kind: str, model: str) -> Iterator[pa.RecordBatch]:
+        """See `alike.each_embedding`."""
+        return alike.each_embedding(self._engine, kind, model)
+
+    def first_captions(self, clips: Collection[str]) -> dict[str, str]:
+        """See `alike.first_captions`."""
+        return alike.first_captions(self._engine, clips)
+
+    def digest(self) -> str:
+        """See `catalog.tables_digest`."""
+        return catalog.tables_digest(self._parts)
 
     def sql(self, query: str) -> pa.Table:
         """The user's SELECT over the views. Raises UserError in one line; see `sandbox`."""
-        return sandbox.select(self._engine, query)
+        return sandbox.select(self._parts, self._engine, query)

@@ -1,6 +1,7 @@
 """Which clips of which list are to be had, and why the others are not."""
 
 from collections.abc import Iterator
+from functools import partial
 from typing import NamedTuple
 
 import pyarrow as pa
@@ -95,26 +96,28 @@ class Availability(NamedTuple):
 
 def availability(engine: Engine, profile: str) -> Availability:
     """What of every list is there. The same tables give the same rows."""
-    params: dict[str, object] = {
-        "profile": profile,
-        "opted_out": Reason.OPTED_OUT.value,
-        "unknown": Reason.UNKNOWN.value,
-    }
-
-    def prepare(con: Connection) -> tuple[dict[str, int], list[Group]]:
-        con.register("kinds", _kinds())
-        con.execute(_MEMBERS)
-        con.execute(_STATES, params)
-        found = con.execute("SELECT state, count(*) FROM states GROUP BY state").fetchall()
-        counts = {"available": 0, "missing": 0, "not_tried": 0, **dict(found)}
-        return counts, [Group(*row) for row in con.execute(_GROUPS).fetchall()]
 
     def produce(con: Connection) -> Iterator[pa.RecordBatch]:
         yield pa.RecordBatch.from_pylist([], schema=con.sql(f"{_ROWS} LIMIT 0").to_arrow_table().schema)
         yield from batches(con, _ROWS)
 
-    (counts, groups), rows = engine.open(_TABLES, prepare, produce, memory=_HELD)
+    (counts, groups), rows = engine.open(_TABLES, partial(_prepare, profile), produce, memory=_HELD)
     return Availability(counts, groups, rows)
+
+
+def standing(engine: Engine, profile: str) -> tuple[dict[str, int], list[Group]]:
+    """The counts and groups alone."""
+    return engine.run(_TABLES, partial(_prepare, profile))
+
+
+def _prepare(profile: str, con: Connection) -> tuple[dict[str, int], list[Group]]:
+    con.register("kinds", _kinds())
+    con.execute(_MEMBERS)
+    params = {"profile": profile, "opted_out": Reason.OPTED_OUT.value, "unknown": Reason.UNKNOWN.value}
+    con.execute(_STATES, params)
+    found = con.execute("SELECT state, count(*) FROM states GROUP BY state").fetchall()
+    counts = {"available": 0, "missing": 0, "not_tried": 0, **dict(found)}
+    return counts, [Group(*row) for row in con.execute(_GROUPS).fetchall()]
 
 
 _TABLES = ("clips", "list_members", "splits", "outcomes", "media", "videos", "opt_outs")

@@ -129,7 +129,7 @@ class Engine:
     ) -> tuple[Connection, T, Live]:
         for _ in range(_RETRIES):
             live = {table: self._parts.live(table) for table in tables}
-            con = _connect(memory)
+            con = connect(memory)
             try:
                 bind(con, live)
                 _define_views(con, tables)
@@ -154,7 +154,7 @@ class Engine:
         for table, names in live.items():
             kept = where if "clip_id" in TABLES[table].model_fields else ""
             if names:
-                con.register(f"{table}_files" if kept else f"{table}_parts", self._dataset(table, names))
+                con.register(f"{table}_files" if kept else f"{table}_parts", self.dataset(table, names))
             if names and kept:
                 con.execute(f"CREATE VIEW {table}_parts AS FROM {table}_files {kept}")
 
@@ -170,9 +170,12 @@ class Engine:
                     f"CREATE VIEW {table}_parts AS FROM read_parquet([{listed}], union_by_name = true) {kept}"
                 )
 
-    def _dataset(self, table: str, names: list[str]) -> ds.Dataset:
+    def dataset(self, table: str, names: list[str], schema: pa.Schema | None = None) -> ds.Dataset:
+        """The rows of some parts as they are, with all columns that any of them has, or those of `schema`."""
         filesystem = self._parts.filesystem
         paths = [self._parts.path(table, name) for name in names]
+        if schema is not None:
+            return ds.dataset(paths, schema=schema, filesystem=filesystem, format="parquet")
         schemas = [pq.read_schema(path, filesystem=filesystem) for path in paths]
         schema = pa.unify_schemas(schemas, promote_options="permissive")
         # Older parts lack newer columns.
@@ -226,7 +229,7 @@ def batches(con: Connection, sql: str, params: Params = None) -> Iterator[pa.Rec
         yield from reader
 
 
-def _connect(memory: str) -> Connection:
+def connect(memory: str = MEMORY) -> Connection:
     """A fresh in-memory DuckDB that fetches no extension and cleans up what it spills."""
     spill = Path(tempfile.gettempdir()) / f"valor-data-{layout.temporary_name().removeprefix('.')}"
     con = duckdb.connect(

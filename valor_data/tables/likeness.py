@@ -18,6 +18,14 @@ WHERE $profile IS NULL OR m.profile = $profile
 QUALIFY row_number() OVER (PARTITION BY p.clip_id ORDER BY p.made_at_us DESC, p.made_by DESC) = 1
 """
 
+_BETWEEN = """
+SELECT clip_id, media_sha256, sound, picture
+FROM prints_rows WHERE clip_id BETWEEN $first AND $last
+QUALIFY row_number() OVER (
+    PARTITION BY clip_id, media_sha256 ORDER BY made_at_us DESC, made_by DESC) = 1
+ORDER BY clip_id, media_sha256
+"""
+
 _SHARED = """
 WITH pairs AS (
     SELECT c.clip_id, video_id, b.clip_id AS theirs,
@@ -63,6 +71,17 @@ def prints(engine: Engine, profile: str | None) -> pa.Table:
         return found
 
     return engine.run(_TABLES, work)
+
+
+def prints_between(engine: Engine, first: str, last: str) -> pa.Table:
+    """`clip_id, media_sha256, sound, picture` of the clips from `first` to `last`, of all bytes of theirs
+    that were ever printed."""
+
+    def work(con: Connection) -> pa.Table:
+        found: pa.Table = con.sql(_BETWEEN, params={"first": first, "last": last}).to_arrow_table()
+        return found
+
+    return engine.run(["prints"], work)
 
 
 def shared_videos(engine: Engine, benchmark: Iterable[BenchmarkClip]) -> pa.Table:

@@ -73,6 +73,25 @@ def measured(
     of the group that a clip stands in. `benchmarks`: those that `leak` tells of. `tagger`: whose tags
     count before others'. `clip_id`: only that clip.
     """
+    tables, sql = select(metrics, labels=labels, benchmarks=benchmarks, tagger=tagger, clip_id=clip_id)
+    params = {"profile": profile} | ({} if clip_id is None else {"clip_id": clip_id})
+
+    def work(con: Connection) -> pa.Table:
+        found: pa.Table = con.sql(sql, params=params).to_arrow_table()
+        return found
+
+    return engine.run(tables, work)
+
+
+def select(
+    metrics: Collection[str],
+    *,
+    labels: bool = False,
+    benchmarks: Sequence[str] = (),
+    tagger: str = "",
+    clip_id: str | None = None,
+) -> tuple[list[str], str]:
+    """The same as tables and a SELECT over them; its parameters: `$profile`, and of one clip `$clip_id`."""
     wanted = dict.fromkeys(metrics)
     by_table: dict[str, list[str]] = {"media": [], _SOUND: []}
     for name in wanted:
@@ -91,14 +110,7 @@ def measured(
         for table, source in sources.items()
         if table != "media"
     ]
-    sql = f"WITH {told} SELECT {', '.join(shown)} FROM media_now {' '.join(joins)}"
-    params = {"profile": profile} | ({} if clip_id is None else {"clip_id": clip_id})
-
-    def work(con: Connection) -> pa.Table:
-        found: pa.Table = con.sql(sql, params=params).to_arrow_table()
-        return found
-
-    return engine.run(list(sources), work)
+    return list(sources), f"WITH {told} SELECT {', '.join(shown)} FROM media_now {' '.join(joins)}"
 
 
 def _source(table: str, names: Sequence[str], benchmarks: Sequence[str], tagger: str) -> _Source:

@@ -19,7 +19,6 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -105,6 +104,10 @@ class Parts:
         appended = (name for name in names if name.endswith(_PART) and not name.endswith(_COMPACTED))
         return sorted({*appended}.difference(manifest.replaced).union(manifest.parts))
 
+    def object_path(self, key: str) -> str:
+        """The path of an object under the root within `filesystem`."""
+        return f"{self._base}/{key}"
+
     def path(self, table: str, name: str) -> str:
         """A part's path within `filesystem`."""
         return f"{self._base}/{layout.table_prefix(table)}{name}"
@@ -138,26 +141,23 @@ class Parts:
 
     @contextmanager
     def compacting(self, table: str, schema: pa.Schema, replaced: list[str]) -> Iterator[PartWriter]:
-        """A new part that takes the place of others, in force in one step when the `with` ends well."""
+        """A new part that takes the place of others, in force in one step when the `with` ends well; where no
+        row was written the others just go."""
         with self._publishing(table, schema, _COMPACTED) as (part, publish):
             yield part
             part.close()
-            name = publish()
-        self._put_manifest(table, _Manifest([name], replaced))
+            made = [publish()] if part.rows else []
+        others = set(self._manifest(table, self._listed(table)).parts).difference(replaced)
+        self._put_manifest(table, _Manifest([*sorted(others), *made], replaced))
         self._delete(table, replaced)
 
-    def put_rows(self, key: str, batches: Iterator[pa.RecordBatch]) -> int:
-        """Write batches, of which there must be one, as a Parquet object under the root, atomically;
-        the number of rows."""
-        target, first = f"{self._base}/{key}", next(batches)
+    @contextmanager
+    def writing_object(self, key: str) -> Iterator[Path]:
+        """A file to fill, which becomes the object `key` under the root when the `with` ends well."""
+        target = self.object_path(key)
         with full_disk_told(target), self._temporary(target) as temporary:
-            with pq.ParquetWriter(str(temporary), first.schema, compression="zstd") as file:
-                rows = 0
-                for group in _row_groups(chain([first], batches)):
-                    file.write_table(group)
-                    rows += len(group)
+            yield temporary
             self._publish(temporary, target)
-        return rows
 
     def copy_to(self, table: str, target: "Parts") -> None:
         """The parts of a table in force, copied into other parts, which lie in a folder."""
@@ -253,12 +253,12 @@ class Parts:
                 continue
 
 
-def _row_groups(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
-    """Batches put together until they make a good row group."""
+def row_groups(batches: Iterable[pa.RecordBatch], rows: int = ROW_GROUP) -> Iterator[pa.Table]:
+    """Batches put together until they make a row group of so many rows or a little more."""
     waiting: list[pa.RecordBatch] = []
     for batch in batches:
         waiting.append(batch)
-        if sum(part.num_rows for part in waiting) >= ROW_GROUP:
+        if sum(part.num_rows for part in waiting) >= rows:
             yield pa.Table.from_batches(waiting)
             waiting = []
     if waiting:

@@ -6,11 +6,25 @@ import pyarrow as pa
 
 from valor_data.records import TABLES
 from valor_data.tables.engine import Connection, Engine
-from valor_data.tables.parts import Parts
 
 _MEASURES = ("audio_measures", "video_measures", "av_measures", "speech_measures", "tag_measures")
 """Tables of measures that a release tells of; their columns join by clip_id."""
 _KEYS = ("clip_id", "media_sha256", "made_by", "made_at_us")
+
+
+RELEASABLE = """
+        verdicts AS v
+        JOIN clips AS c USING (clip_id)
+        JOIN media AS m USING (clip_id)
+        LEFT JOIN told AS t USING (clip_id)
+        ANTI JOIN opted_out_videos AS o ON o.video_id = c.video_id
+        ANTI JOIN quarantined_clips AS q ON q.clip_id = c.clip_id
+        ANTI JOIN retracted_clips AS x ON x.clip_id = c.clip_id
+        """
+"""The clips that a release may hold, where `told` has those with a caption: to be joined, and then asked."""
+MAY = """v.kept AND v.rules_digest = $rules_digest AND m.profile = $profile
+          AND (t.clip_id IS NOT NULL OR NOT $require_caption)"""
+"""What is asked of them."""
 
 
 def save_verdicts(engine: Engine, verdicts: pa.Table, rules_digest: str, made_by: str) -> int:
@@ -63,9 +77,9 @@ def releasable(
     max_rejects: int,
     require_caption: bool,
 ) -> Iterator[pa.RecordBatch]:
-    """One row per kept clip that no owner opted out and that is not in quarantine, by clip_id: columns of
-    clip and media, `measures` (a struct), `split` and `split_made_by` (null where none is set), `captions` (a
-    list of structs by caption_id)."""
+    """One row per kept clip that no owner opted out, nobody took down and that is not in quarantine, by
+    clip_id: columns of clip and media, `measures` (a struct), `split` and `split_made_by` (null where none is
+    set), `subsets` (names in a list), `captions` (a list of structs by caption_id)."""
     packed = ", ".join(f"{name} := {column}" for column, name in _measure_columns())
     sql = f"""
         WITH told AS (
@@ -77,17 +91,13 @@ def releasable(
         SELECT
             c.* EXCLUDE (made_by, made_at_us), m.* EXCLUDE (clip_id, made_by, made_at_us),
             struct_pack({packed}) AS measures,
-            s.split, s.made_by AS split_made_by, coalesce(t.captions, []) AS captions
-        FROM verdicts AS v
-        JOIN clips AS c USING (clip_id)
-        JOIN media AS m USING (clip_id)
+            s.split, s.made_by AS split_made_by, coalesce(b.subsets, []) AS subsets,
+            coalesce(t.captions, []) AS captions
+        FROM {RELEASABLE}
         {_measure_joins()}
         LEFT JOIN splits AS s USING (clip_id)
-        LEFT JOIN told AS t USING (clip_id)
-        ANTI JOIN opted_out_videos AS o ON o.video_id = c.video_id
-        ANTI JOIN quarantined_clips AS q ON q.clip_id = c.clip_id
-        WHERE v.kept AND v.rules_digest = $rules_digest AND m.profile = $profile
-          AND (t.clip_id IS NOT NULL OR NOT $require_caption)
+        LEFT JOIN subsets_of_clips AS b ON b.clip_id = c.clip_id
+        WHERE {MAY}
         ORDER BY c.clip_id
         """
     params = {
@@ -101,20 +111,19 @@ def releasable(
 
 
 def existing_objects(engine: Engine) -> set[str]:
-    """Keys of the objects that a row of `media` names."""
-    batches = engine.stream(["media"], "SELECT DISTINCT object_key FROM media_rows")
-    return {str(key) for batch in batches for key in batch["object_key"].to_pylist()}
+    """Keys of the objects that a row of `media` or `derived` names."""
+    sql = """
+        SELECT object_key AS key FROM media_rows
+        UNION SELECT unnest([object_key, sound_key]) FROM derived_rows
+        """
+    batches = engine.stream(["media", "derived"], f"FROM ({sql}) WHERE key IS NOT NULL")
+    return {str(key) for batch in batches for key in batch["key"].to_pylist()}
 
 
 def classes_heard(engine: Engine) -> list[str]:
     """Every class that a tagger kept of any clip."""
     batches = engine.stream(["tag_measures"], "SELECT DISTINCT unnest(tags) AS class FROM tag_measures_rows")
     return [str(name) for batch in batches for name in batch["class"].to_pylist()]
-
-
-def write_catalog(parts: Parts, engine: Engine, key: str) -> int:
-    """Write the view `catalog`, one row a clip by clip_id, as the object `key`; its rows."""
-    return parts.put_rows(key, engine.stream_by_clip("FROM catalog ORDER BY clip_id"))
 
 
 def _measure_columns() -> list[tuple[str, str]]:

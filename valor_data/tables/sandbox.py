@@ -15,16 +15,27 @@ import pyarrow as pa
 
 from valor_data.errors import UserError
 from valor_data.records import TABLES
-from valor_data.tables.engine import Connection, Engine
+from valor_data.tables import catalog
+from valor_data.tables.engine import Connection, Engine, Live
+from valor_data.tables.parts import Parts
 
 _TABLE_FUNCTIONS = {"range", "generate_series", "unnest"}
 _REFUSED_FUNCTIONS = {"current_setting", "getenv", "getvariable", "write_log"}
 _SHOWN = {'"tables"', "__show_tables_expanded"}
 _LONGEST = 400
+_BATCH = 2048
+_MOST_BYTES = 1_000_000_000
 
 
-def select(engine: Engine, query: str) -> pa.Table:
-    """The rows of the user's SELECT. Raises UserError in one line, with the nearest name."""
+def select(parts: Parts, engine: Engine, query: str) -> pa.Table:
+    """The rows of the user's SELECT. Raises UserError in one line, with the nearest name, and for an answer
+    that would not fit into memory."""
+
+    def bind(con: Connection, live: Live) -> None:
+        engine.bind_datasets(con, live)
+        whole = catalog.current(parts, live)
+        if whole is not None:  # it stands before the view of its name, which would join all tables anew
+            con.register("catalog", whole)
 
     def work(con: Connection) -> pa.Table:
         con.execute("SET enable_external_access = false; SET lock_configuration = true")
@@ -33,13 +44,26 @@ def select(engine: Engine, query: str) -> pa.Table:
             relation = con.sql(query)
         except duckdb.Error as error:
             raise _told(error) from error
-        table: pa.Table = relation.to_arrow_table()
-        return table
+        return _gathered(relation)
 
     try:
-        return engine.run(list(TABLES), work, engine.bind_datasets)
+        return engine.run(list(TABLES), work, bind)
     except duckdb.Error as error:  # none of the parts is to blame
         raise _told(error) from error
+
+
+def _gathered(relation: duckdb.DuckDBPyRelation) -> pa.Table:
+    with relation.to_arrow_reader(_BATCH) as reader:
+        found, held = [], 0
+        for batch in reader:
+            found.append(batch)
+            held += batch.nbytes
+            if held > _MOST_BYTES:
+                raise UserError(
+                    f"the answer is larger than {_MOST_BYTES / 1e6:,.0f} MB: ask for fewer columns, or fewer "
+                    "rows by WHERE or LIMIT"
+                )
+        return pa.Table.from_batches(found, reader.schema)
 
 
 def _check(con: Connection, query: str) -> None:

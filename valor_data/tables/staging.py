@@ -38,9 +38,12 @@ _COLUMNS: dict[str, pa.DataType] = {
 }
 _STAGED = pa.schema(_COLUMNS)
 
-# Rows of the same clip become one: url and source of the first, labels and captions of all.
+# What was taken down is passed over. Rows of the same clip become one: url and source of the first, labels
+# and captions of all.
 _LISTED = """
-CREATE OR REPLACE TEMP TABLE own AS FROM staged WHERE {bucket};
+CREATE OR REPLACE TEMP TABLE own AS FROM staged WHERE {bucket}
+    AND clip_id NOT IN (SELECT value FROM tombstones_rows WHERE scope = 'clip')
+    AND video_id NOT IN (SELECT value FROM tombstones_rows WHERE scope = 'video');
 
 CREATE OR REPLACE TEMP TABLE listed AS
 WITH repeated AS (
@@ -141,7 +144,7 @@ class MergeCounts(NamedTuple):
     rows: int
     """Rows staged."""
     clips: int
-    """Distinct clips among them."""
+    """Distinct clips among them, without those that were taken down."""
     duplicates: int
     """Rows merged into another row of the same clip."""
     new_clips: int
@@ -193,17 +196,18 @@ class SegmentStaging:
                 self._part("splits") as splits,
                 self._part("captions") as captions,
             ):
-                listed = known = 0
+                rows = listed = known = 0
                 for bucket in self._buckets(con):
+                    rows += _count(con, "own")
                     listed += _count(con, "listed")
                     known += _count(con, "listed WHERE is_known")
                     _copy(con, _CLIPS, {"made_by": made_by}, clips)
                     _copy(con, _MEMBERS.format(bucket=bucket), {"list_name": list_name, **split_of}, members)
                     _copy(con, _SPLITS.format(bucket=bucket), split_of, splits)
                     self._captions(con, bucket, captions, made_by, author, language, unknown_too=True)
-            return MergeCounts(self._rows, listed, self._rows - listed, listed - known, captions.rows)
+            return MergeCounts(self._rows, listed, rows - listed, listed - known, captions.rows)
 
-        return self._engine.run(["clips", "list_members", "splits", "captions"], work)
+        return self._engine.run(["clips", "list_members", "splits", "captions", "tombstones"], work)
 
     def merge_captions(self, list_name: str, author: str, language: str) -> CaptionCounts:
         """Write only the captions, and only those of clips that stand in `clips`."""
@@ -217,7 +221,7 @@ class SegmentStaging:
                     self._captions(con, bucket, captions, made_by, author, language, unknown_too=False)
             return CaptionCounts(captions.rows, unknown)
 
-        return self._engine.run(["clips", "captions"], work)
+        return self._engine.run(["clips", "captions", "tombstones"], work)
 
     def close(self) -> None:
         """Close the staging file; a merge does so too."""

@@ -21,7 +21,8 @@ WITH seen AS (
     FROM outcomes_rows WHERE stage = $stage GROUP BY clip_id
 ), newest AS (
     SELECT clip_id, max(made_at_us) AS made_at_us
-    FROM clips_rows ANTI JOIN opted_out_videos USING (video_id) GROUP BY clip_id
+    FROM clips_rows ANTI JOIN opted_out_videos USING (video_id) ANTI JOIN retracted_clips USING (clip_id)
+    GROUP BY clip_id
 )
 SELECT c.clip_id, c.made_at_us
 FROM newest AS c LEFT JOIN seen AS s USING (clip_id)
@@ -109,7 +110,8 @@ class Sizes(NamedTuple):
 
 def unfetched(engine: Engine, stage: str, again: Collection[Reason]) -> tuple[int, Iterator[list[Clip]]]:
     """Clips that the stage has not seen, that it lost for a reason of `again`, or that it rejected before
-    a list changed them, without those of opted-out videos: their number, and by video all clips of it in
+    a list changed them, without those of opted-out videos and those taken down: their number, and by video
+    all clips of it in
     one list."""
     params = _unfetched_params(stage, again)
     count, found = engine.open(
@@ -191,7 +193,7 @@ def _unmeasured(
     return _UNMEASURED.format(seen=seen), params, tables
 
 
-_TO_FETCH = ("clips", "outcomes", "videos", "opt_outs")
+_TO_FETCH = ("clips", "outcomes", "videos", "opt_outs", "tombstones")
 
 
 def _unfetched_params(stage: str, again: Collection[Reason]) -> dict[str, object]:

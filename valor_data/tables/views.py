@@ -20,6 +20,7 @@ _TYPES: dict[pa.DataType, str] = {
     pa.string(): "VARCHAR",
     pa.int64(): "BIGINT",
     pa.float64(): "DOUBLE",
+    pa.float32(): "FLOAT",
     pa.bool_(): "BOOLEAN",
     pa.binary(): "BLOB",
 }
@@ -44,6 +45,7 @@ def catalog_sql() -> str:
 def hand_written(tables: Collection[str]) -> str:
     """The views over the views of some tables: all of them, or only who is to be left out, or none."""
     texts = [_file("opted_out.sql")] if {"clips", "videos", "opt_outs"} <= set(tables) else []
+    texts += [_file("retracted.sql")] if {"clips", "tombstones"} <= set(tables) else []
     if set(tables) == set(TABLES):
         texts += [_file("newest.sql"), *(_current(record) for record in MEASURES), _file("views.sql")]
     return "\n".join(texts)

@@ -5,6 +5,10 @@ CREATE VIEW quarantined_clips AS
 SELECT clip_id, string_agg(cause, ', ' ORDER BY cause) AS causes
 FROM quarantine WHERE NOT lifted GROUP BY clip_id;
 
+-- The subsets that each clip stands in.
+CREATE VIEW subsets_of_clips AS
+SELECT clip_id, list(subset ORDER BY subset) AS subsets FROM subset_members WHERE member GROUP BY clip_id;
+
 -- Captions that a release may hold: imported ones, and our annotators' once enough checkers have
 -- seen them as they stand and few enough said no (a fix is a yes, and its text counts). Never a model's, never
 -- a deleted one, never one whose text goes back to an annotator.
@@ -43,13 +47,15 @@ SELECT
     (SELECT coalesce(sum(bad_rows), 0)::BIGINT FROM current_lists) AS bad_rows,
     (SELECT count(*) FROM own_media) AS fetched,
     (SELECT count(*) FROM own_fetches WHERE status = 'failed') AS failed,
-    (SELECT count(*) FROM own_fetches WHERE status = 'rejected') AS unavailable,
+    (SELECT count(*) FROM own_fetches WHERE status = 'rejected' AND reason IS DISTINCT FROM 'retracted')
+        AS unavailable,
     (SELECT count(*) FROM own_measures) AS measured,
     (SELECT count(*) FROM judged WHERE kept) AS kept,
     (SELECT count(*) FROM judged WHERE NOT kept) AS rejected,
     (SELECT count(*) FROM judged SEMI JOIN accepted USING (clip_id) WHERE kept) AS captioned,
     (SELECT count(*) FROM accepted) AS accepted,
-    (SELECT coalesce(max_by(clips, made_at_us), 0)::BIGINT FROM releases) AS released;
+    (SELECT coalesce(max_by(clips, made_at_us), 0)::BIGINT FROM releases) AS released,
+    (SELECT count(*) FROM tombstones WHERE scope = 'clip') AS retracted;
 
 -- Why clips are not there, for one profile and one set of rules.
 CREATE MACRO reasons_of(of_profile, of_rules) AS TABLE
@@ -81,18 +87,25 @@ FROM reasons_of(
     (SELECT max_by(split_part(stage, '/', 2), made_at_us) FROM newest_fetches),
     (SELECT max_by(rules_digest, made_at_us) FROM verdicts));
 
--- One row a clip with all that is known of it.
+-- One row a clip with all that is known of it; `caption` and `captions` are those that a release may hold, in the
+-- form of a release's own catalog.
 CREATE VIEW catalog AS
 WITH told AS (
-    SELECT clip_id, min_by(text, caption_id) AS caption, count(*) AS captions
+    SELECT clip_id, list(struct_pack(
+        caption_id := caption_id, text := text, author := author, origin := origin,
+        language := language, modalities_seen := modalities_seen) ORDER BY caption_id) AS captions
     FROM releasable_captions GROUP BY clip_id
 )
 SELECT
-    c.clip_id, c.source, c.video_id, c.start_ms, c.end_ms, c.url, c.labels, c.licence,
-    s.split,
-    t.caption, coalesce(t.captions, 0) AS captions,
+    c.clip_id,
+    format('{}_{}.{:03d}_{}.{:03d}', c.video_id,
+        c.start_ms // 1000, c.start_ms % 1000, c.end_ms // 1000, c.end_ms % 1000) AS official_id,
+    c.source, c.video_id, c.start_ms, c.end_ms, c.url, c.labels, c.licence,
+    s.split, coalesce(u.subsets, []) AS subsets,
+    t.captions[1].text AS caption, coalesce(t.captions, []) AS captions,
     v.kept, v.reason AS verdict_reason, v.detail AS verdict_detail,
     q.clip_id IS NOT NULL AS quarantined, q.causes AS quarantined_for,
+    o.clip_id IS NOT NULL AS opted_out,
     f.status AS fetch_status, f.reason AS fetch_reason, f.message AS fetch_message,
     m.* EXCLUDE (clip_id, made_by, made_at_us),
     a.* EXCLUDE (clip_id, made_by, made_at_us, media_sha256, duration_ms, channels, sample_rate),
@@ -115,7 +128,10 @@ LEFT JOIN current_tag AS g USING (clip_id)
 LEFT JOIN current_safety AS e USING (clip_id)
 LEFT JOIN neighbours AS n ON n.clip_id = c.clip_id AND n.kind = 'both' AND n.representative <> c.clip_id
 LEFT JOIN quarantined_clips AS q ON q.clip_id = c.clip_id
+LEFT JOIN opted_out_clips AS o ON o.clip_id = c.clip_id
 LEFT JOIN newest_verdicts AS v USING (clip_id)
 LEFT JOIN splits AS s USING (clip_id)
+LEFT JOIN subsets_of_clips AS u ON u.clip_id = c.clip_id
 LEFT JOIN told AS t USING (clip_id)
-LEFT JOIN videos AS d USING (video_id);
+LEFT JOIN videos AS d USING (video_id)
+ANTI JOIN retracted_clips AS x ON x.clip_id = c.clip_id;

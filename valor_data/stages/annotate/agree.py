@@ -9,7 +9,7 @@ from valor_data.stages.annotate import agreement_people as people
 from valor_data.stages.annotate import agreement_told as told
 from valor_data.stages.annotate import agreement_words as wording
 from valor_data.stages.annotate.agreement_cells import NONE, Section
-from valor_data.stages.annotate.agreement_page import page
+from valor_data.stages.annotate.agreement_page import page, sections_html
 from valor_data.stages.annotate.agreement_rows import gather
 from valor_data.workspace import Workspace
 
@@ -39,7 +39,7 @@ class Agreed(NamedTuple):
         return [
             told.agreeing(self.writing, self.checking),
             told.working(self.writers, self.checkers, self.differing),
-            told.ruling(self.reviewing),
+            told.ruling(self.reviewing, self.cost),
             told.sensing(self.senses),
             told.hinting(self.hints),
             drafts.told(self.drafts),
@@ -53,6 +53,10 @@ class Agreed(NamedTuple):
             f"{len(self.checkers):,} checkers. Beside a number stands the interval that holds the truth 95 "
             f"times of 100; {NONE} is what cannot be told."
         )
+
+    def panel(self) -> str:
+        """The sections as HTML, to stand under a heading of a page."""
+        return sections_html(self.about(), self.sections(), level=3)
 
     def as_json(self) -> dict[str, Any]:
         """All of it; an estimate is value, low, high and n."""

@@ -126,6 +126,8 @@ class Reviewing(NamedTuple):
     """Captions of our annotators that are accepted."""
     audit: Estimate | None
     """Share of bad captions among them, counted in the audit."""
+    audit_seen_through: Estimate | None
+    """The same, if auditors see no better than checkers do in gold; None where specificity is assumed."""
 
 
 def writing(gathered: Gathered) -> Writing:
@@ -240,7 +242,8 @@ def differing(wrote: Iterable[Writer], checked: Iterable[Checker]) -> dict[str, 
 def reviewing(gathered: Gathered) -> Reviewing:
     """See `Reviewing`. Where no good gold caption was checked, every rejection is taken for right, which
     makes for the largest share of bad captions that fits the rejections."""
-    gold, bad = _gold(gathered)
+    every, bad = _gold(gathered)
+    gold = [one for one in every if gathered.counts(one.checker)]
     found = pooled_quality(gold, bad)
     made = [len(rows) for rows in gathered.reviews.values()]
     no = [sum(one.decision == "reject" for one in rows) for rows in gathered.reviews.values()]
@@ -258,6 +261,7 @@ def reviewing(gathered: Gathered) -> Reviewing:
         rules = compare(found.sensitivity.value, found.specificity.value, bad_among.value, (*among, *RULES))
         left = [left_bad(row.rule, rejected, found) for row in rules]
     accepted = sum(gathered.accepted.values())
+    audit = _audit(gathered, accepted)
     return Reviewing(
         len(gold),
         found,
@@ -269,7 +273,8 @@ def reviewing(gathered: Gathered) -> Reviewing:
         left,
         overlap(one for one in gold if bad[one.caption_id]),
         accepted,
-        _audit(gathered, accepted),
+        audit,
+        bad_share(audit, found) if audit and not assumed else None,
     )
 
 
@@ -279,7 +284,7 @@ def _audit(gathered: Gathered, accepted: int) -> Estimate | None:
     said: dict[str, list[bool]] = {}
     for task, answer in gathered.checked:
         current = standing.get(task.caption_id) == task.revision and gathered.accepted.get(task.caption_id)
-        if task.kind == "audit" and current:
+        if task.kind == "audit" and current and gathered.counts(answer.annotator):
             said.setdefault(task.caption_id, []).append(answer.verdict == "reject")
     bad = sum(2 * sum(rejects) >= len(rejects) for rejects in said.values())
     return residual(bad, len(said), accepted)

@@ -41,6 +41,10 @@ class Gathered(NamedTuple):
     waiting: int
     """Clips that may be shown, for which a caption is wanted and none is accepted."""
 
+    def counts(self, annotator: str) -> bool:
+        """Whether this person's checks count: where there is a test, of those who have passed it."""
+        return not self.recipe.annotate.qualify or self.passed.get(annotator, False)
+
     @property
     def english(self) -> bool:
         """Whether sounds and things can be told: the word lists are English."""

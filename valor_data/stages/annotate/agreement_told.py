@@ -141,7 +141,7 @@ def working(wrote: Sequence[Writer], checked: Sequence[Checker], unlike: dict[st
     return Section("People", about, tables, notes)
 
 
-def ruling(found: Reviewing) -> Section:
+def ruling(found: Reviewing, cost: Cost) -> Section:
     """What the rule of review comes to."""
     notes = []
     known = [
@@ -153,6 +153,7 @@ def ruling(found: Reviewing) -> Section:
         ),
         cells("bad captions among those written", share_cell(found.bad_share)),
         cells(f"bad captions among the {found.accepted:,} accepted, from the audit", share_cell(found.audit)),
+        cells("the same, if auditors see as checkers do in gold", share_cell(found.audit_seen_through)),
     ]
     tables = [Table(("known", "share"), known)] if found.rejected or found.gold else []
     if found.quality.sensitivity is None:
@@ -162,8 +163,9 @@ def ruling(found: Reviewing) -> Section:
         )
     elif found.assumed:
         notes.append(
-            "no good gold caption was checked, so specificity is not known. The rules are compared as if "
-            "every rejection were right, which makes for the largest share of bad captions"
+            "no good gold caption was checked, so specificity is not known: set review.good_gold_share, such "
+            "as 0.05, then 'annotate review' once captions are accepted by two. Meanwhile rules are compared "
+            "as if every rejection were right, which makes for the largest share of bad captions"
         )
     if found.quality.sensitivity and found.rejected and found.bad_share is None:
         notes.append("checkers reject good gold captions as often as bad ones: their checks tell nothing")
@@ -180,11 +182,12 @@ def ruling(found: Reviewing) -> Section:
                 percent(row.good_sent_back),
                 f"{row.written:.2f}",
                 f"{row.checks:.2f}",
+                *_price(cost, cost.hours_of(row.written, row.checks)),
             )
             for row, left in zip(found.rules, found.left, strict=True)
         ]
         names = ("rule", "bad among accepted", "bad pass", "good sent back", "written each", "checks each")
-        tables.append(Table(names, rows))
+        tables.append(Table((*names, "hours each", *_money(cost, "each")), rows))
     if found.overlap:
         one = found.overlap
         head = ("independence", "captions", "all say the same", "if independent", "p")
@@ -266,16 +269,19 @@ def hinting(found: Hints) -> Section:
 
 
 def costing(found: Cost) -> Section:
-    """Hours."""
+    """Hours, and what they cost."""
+    spent = (found.caption_hours or 0) + (found.check_hours or 0) or None
     rows = [
-        cells("captions: hours of work", plain(found.caption_hours)),
+        cells("captions written", *_price(found, found.caption_hours, 1)),
+        cells("checks", *_price(found, found.check_hours, 1)),
+        cells("both", *_price(found, spent, 1)),
+        cells("an accepted caption, all counted", *_price(found, found.hours_per_accepted)),
+        cells(f"left, for {found.waiting:,} clips that wait for one", *_price(found, found.hours_left, 1)),
+    ]
+    pace = [
         cells("captions an hour", plain(found.captions_per_hour)),
-        cells("checks: hours of work", plain(found.check_hours)),
         cells("checks an hour", plain(found.checks_per_hour)),
         cells("accepted captions", f"{found.accepted:,}"),
-        cells("hours for an accepted caption, all counted", plain(found.hours_per_accepted, 3)),
-        cells("clips that wait for an accepted caption", f"{found.waiting:,}"),
-        cells("hours left for them", plain(found.hours_left)),
     ]
     notes = []
     if not found.answers:
@@ -284,8 +290,11 @@ def costing(found: Cost) -> Section:
         notes.append(f"{found.untimed:,} of {found.answers:,} answers carry no time; each counts as the mean")
     if found.answers and not found.accepted:
         notes.append("no caption is accepted yet, so what one costs is not known: 'annotate review'")
+    if found.wage is None:
+        notes.append("no costs: give annotate.wage_per_hour in the recipe, and annotate.currency")
     about = "Hours of people, at the pace so far; work that is on its way is not taken off what is left."
-    return Section("Hours", about, [Table(("what", "number"), rows)], notes)
+    tables = [Table(("work", "hours", *_money(found, "cost")), rows), Table(("pace", "number"), pace)]
+    return Section("Hours", about, tables, notes)
 
 
 def lines(section: Section) -> list[str]:
@@ -310,6 +319,17 @@ def _columns(table: Table, rows: list[list[str]]) -> list[str]:
         )
         for row in texts
     ]
+
+
+def _money(cost: Cost, what: str) -> tuple[str, ...]:
+    """Head of a column of costs, where there is a wage."""
+    return () if cost.wage is None else (f"{cost.currency} {what}".strip(),)
+
+
+def _price(cost: Cost, hours: float | None, digits: int = 3) -> tuple[str, ...]:
+    """Hours, and what they cost where there is a wage."""
+    paid = () if cost.wage is None else (plain(cost.paid(hours), 2),)
+    return plain(hours, digits), *paid
 
 
 _COEFFICIENTS = ("same", "Fleiss' kappa", "Gwet's AC1", "Krippendorff's alpha")

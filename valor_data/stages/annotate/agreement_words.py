@@ -76,6 +76,20 @@ class Cost(NamedTuple):
     """Clips that wait for an accepted caption by eye and ear."""
     hours_left: float | None
     """For those, at all hours so far over the clips that have one."""
+    wage: float | None
+    """For an hour, of the recipe."""
+    currency: str
+    """As the recipe names it."""
+
+    def paid(self, hours: float | None) -> float | None:
+        """What so many hours cost; None without a wage."""
+        return None if hours is None or self.wage is None else hours * self.wage
+
+    def hours_of(self, written: float, checks: float) -> float | None:
+        """Hours for so many captions and checks, at the pace so far."""
+        if not self.captions_per_hour or not self.checks_per_hour:
+            return None
+        return written / self.captions_per_hour + checks / self.checks_per_hour
 
 
 class Counted(NamedTuple):
@@ -161,6 +175,8 @@ def cost(gathered: Gathered) -> Cost:
         spent / accepted if spent and accepted else None,
         gathered.waiting,
         spent / len(clips) * gathered.waiting if spent and clips else None,
+        gathered.recipe.annotate.wage_per_hour,
+        gathered.recipe.annotate.currency,
     )
 
 

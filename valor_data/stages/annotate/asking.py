@@ -44,6 +44,8 @@ class Known(NamedTuple):
     """task_id -> what stands on the server, or was answered."""
     waiting: Collection[str]
     """Who has not passed the test and still may: what they say is waited for."""
+    out: Collection[str] = frozenset()
+    """Who has failed it for good: what they say counts neither way."""
 
 
 def draws(seed: int, what: str, clip_id: str, share: float) -> bool:
@@ -74,19 +76,56 @@ def caption_tasks(recipe: Recipe, clip: Clip, known: Known) -> Iterator[LabelTas
 def review_tasks(recipe: Recipe, captions: Sequence[Caption], known: Known) -> Iterator[LabelTask]:
     """A check of each standing caption that is worth one, gold ones between them, and the audit.
 
-    Gold: the clip of one caption with the text of another clip's, which must be rejected.
+    Gold: the clip of one caption with the text of another clip's, which must be rejected; and a caption that
+    all have accepted who checked it, two or more with those of its audit, which must be accepted.
     """
+    seed, asked = recipe.annotate.seed, recipe.review
     worth = [one for one in captions if not _goes_back(one, known)]
     for place, caption in enumerate(worth):
-        yield _review(caption, "work")
-        if draws(recipe.annotate.seed, "gold", caption.clip_id, recipe.review.gold_share):
+        yield from _checks(recipe, caption, known)
+        if draws(seed, "gold", caption.clip_id, asked.gold_share):
             other = _stranger(worth, place)
             if other is not None:
-                yield _review(other, "gold", shown_on=caption.clip_id, not_for=caption.author)
-        if draws(recipe.annotate.seed, "audit", caption.clip_id, recipe.review.audit_share) and is_accepted(
-            recipe, caption, known
-        ):
-            yield _review(caption, "audit", seen_by=[r.reviewer for r in _of_revision(caption, known)])
+                yield _review(
+                    other, "gold", expected="reject", shown_on=caption.clip_id, not_for=[caption.author]
+                )
+        if not is_accepted(recipe, caption, known):
+            continue
+        said = [(one.reviewer, str(one.decision)) for one in _of_revision(caption, known)]
+        if draws(seed, "audit", caption.clip_id, asked.audit_share):
+            audit = _review(caption, "audit", not_for=[name for name, _ in said])
+            yield audit
+            audited = [
+                (one.annotator, one.verdict)
+                for one in known.answers.get(audit.task_id, ())
+                if one.annotator not in {*known.waiting, *known.out, *audit.not_for.split(",")}
+            ]
+            if not audited:
+                continue  # who audits it comes before who must accept it
+            said += audited
+        is_good = len(said) > 1 and all(verdict == "accept" for _, verdict in said)
+        if is_good and draws(seed, "good gold", caption.clip_id, asked.good_gold_share):
+            yield _review(caption, "gold", expected="accept", not_for=[name for name, _ in said])
+
+
+def _checks(recipe: Recipe, caption: Caption, known: Known) -> Iterator[LabelTask]:
+    """The check of a caption; and for each place in it that was taken by somebody whose word counts neither
+    way, such as one who failed the test, a check by one other, one after another."""
+    task = _review(caption, "work")
+    yield task
+    counted = {one.reviewer for one in _of_revision(caption, known)} | set(known.waiting)
+    seen: list[str] = []
+    lost = slot = 0
+    while True:
+        given = [one.annotator for one in known.answers.get(task.task_id, ()) if not one.skipped]
+        seen += given
+        void = sum(name not in counted for name in given)
+        lost += void if slot == 0 else void - 1
+        if not lost or (slot and not given) or is_rejected(recipe, caption, known):
+            return
+        slot += 1
+        task = _review(caption, "work", slot=slot, not_for=seen)
+        yield task
 
 
 def is_accepted(recipe: Recipe, caption: Caption, known: Known) -> bool:
@@ -181,18 +220,21 @@ def _review(
     caption: Caption,
     kind: Literal["work", "gold", "audit"],
     *,
+    expected: Literal["accept", "reject", ""] = "",
     shown_on: str = "",
-    not_for: str = "",
-    seen_by: Sequence[str] = (),
+    slot: int = 0,
+    not_for: Sequence[str] = (),
 ) -> LabelTask:
     clip = shown_on or caption.clip_id
-    apart = dict.fromkeys([caption.author, *filter(None, [not_for]), *seen_by])
+    apart = dict.fromkeys([caption.author, *not_for])
+    own: list[object] = ["review", kind, clip, caption.caption_id, caption.revision]
     return LabelTask(
-        task_id=layout.digest(["review", kind, clip, caption.caption_id, caption.revision])[:24],
+        task_id=layout.digest([*own, slot] if slot else own)[:24],
         clip_id=clip,
         stage="review",
+        slot=slot,
         kind=kind,
-        expected="reject" if kind == "gold" else "",
+        expected=expected,
         caption_id=caption.caption_id,
         revision=caption.revision,
         not_for=",".join(apart),

@@ -5,16 +5,17 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import islice
-from typing import Any, NamedTuple, TypedDict
+from typing import Any, NamedTuple
 
 from valor_data import layout
 from valor_data.labelstudio.answers import Said, said
 from valor_data.labelstudio.client import PAGE, Studio
 from valor_data.records import Answer, Caption, LabelTask, Origin, Quarantine, Review
+from valor_data.stages.annotate import cursors
 from valor_data.stages.annotate.asking import caption_id
 from valor_data.stages.annotate.drafting import keeps_planted
 from valor_data.stages.annotate.people import People
-from valor_data.stages.annotate.push import places
+from valor_data.stages.annotate.places import places
 from valor_data.stages.annotate.standing import results, standing_tasks
 from valor_data.stages.annotate.trial import Trial
 from valor_data.workspace import Workspace
@@ -55,19 +56,10 @@ def pull(workspace: Workspace, studio: Studio) -> Pulled:
     for place in places(workspace, puller.trial.attempts):
         project = studio.project(place.title)
         if project is not None:
-            name = f"{studio.url}#{project.id}"
+            name = cursors.name_of(studio.url, project.id)
             puller.take(name, studio.changed(project, puller.since(name)))
     puller.settle()
     return puller.result()
-
-
-class _Cursor(TypedDict):
-    """How far a project was read."""
-
-    latest_us: int
-    """Latest change that was seen, by the server's clock."""
-    read_s: float
-    """When, by ours; 0: long enough ago."""
 
 
 class _Puller:
@@ -86,10 +78,7 @@ class _Puller:
         self._reviewed = {(row.caption_id, row.reviewer) for row in workspace.tables.rows(Review)}
         self.trial = Trial(workspace)
         self._passed = {name for name, row in results(workspace).items() if row.passed}
-        try:
-            self._cursors: dict[str, _Cursor] = json.loads(workspace.store.get_bytes(layout.PULLED))
-        except FileNotFoundError:
-            self._cursors = {}
+        self._cursors = cursors.read(workspace.store)
         self._counts = dict.fromkeys((f for f in Pulled._fields if f not in ("unsafe", "outputs")), 0)
         self._unsafe: set[str] = set()
         self._outputs: list[str] = []
@@ -112,14 +101,13 @@ class _Puller:
                 self._keep(answered)
             latest = max(latest, *(_moment_us(task.get("updated_at")) for task in page))
         now_s = time.time()
-        new = _Cursor(latest_us=latest, read_s=now_s)
+        new = cursors.Cursor(latest_us=latest, read_s=now_s)
         if latest == old["latest_us"]:
             settled = now_s - old["read_s"] > _SETTLED_S
             new["read_s"] = 0.0 if settled else old["read_s"]
         if new != old:
             self._cursors[project] = new
-            text = json.dumps(self._cursors, indent=1, sort_keys=True)
-            self._workspace.store.put_bytes(layout.PULLED, text.encode())
+            cursors.write(self._workspace.store, self._cursors)
 
     def settle(self) -> None:
         """Judge the test, where there is one, and make rows of what waited and waits no more."""

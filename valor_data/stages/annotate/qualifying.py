@@ -164,12 +164,14 @@ def judge(
         attempt = row.attempts + 1 if row else 1
         answers = [said.get(one.task_id) for one in test.questions(attempt)]
         given = [one for one in answers if one is not None and not one.deleted]
-        if attempt > test.attempts or len(given) < len(answers):
+        annulled = row.annulled if row else 0
+        if attempt > test.attempts + annulled or len(given) < len(answers):
             break
         right = sum(not faults(test, *pair) for pair in zip(test.tasks, given, strict=True))
         row = Qualified(
             annotator=annotator,
             attempts=attempt,
+            annulled=annulled,
             passed_tasks=right,
             tasks=len(given),
             passed=right >= test.pass_mark * len(given) - 1e-9,
@@ -180,7 +182,7 @@ def judge(
 
 def is_out(test: Test, row: Qualified | None) -> bool:
     """Whether somebody has failed for good."""
-    return row is not None and not row.passed and row.attempts >= test.attempts
+    return row is not None and not row.passed and row.attempts >= test.attempts + row.annulled
 
 
 def _names(told: Sequence[str], wanted: str) -> bool:

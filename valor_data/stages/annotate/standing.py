@@ -60,14 +60,13 @@ def known(workspace: Workspace) -> Known:
             reviews[review.caption_id].append(review)
     tasks = standing_tasks(workspace).values()
     waiting: set[str] = set()
+    out: set[str] = set()
     if workspace.recipe.annotate.qualify:
         test, rows = qualifying.read(qualifying.file_of(workspace.recipe)), results(workspace)
         people = {answer.annotator for said in answers.values() for answer in said}
-        waiting = {
-            one
-            for one in people
-            if not (one in rows and rows[one].passed) and not qualifying.is_out(test, rows.get(one))
-        }
+        not_passed = {one for one in people if not (one in rows and rows[one].passed)}
+        out = {one for one in not_passed if qualifying.is_out(test, rows.get(one))}
+        waiting = not_passed - out
     return Known(
         answers,
         {row.caption_id: row for row in tables.rows(Caption, origin=Origin.HUMAN)},
@@ -75,6 +74,7 @@ def known(workspace: Workspace) -> Known:
         reviews,
         {row.task_id: row for row in tasks if not row.withdrawn or row.task_id in answers},
         waiting,
+        out,
     )
 
 

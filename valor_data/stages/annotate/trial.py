@@ -27,11 +27,19 @@ class Trial:
     @property
     def attempts(self) -> range:
         """All there may be, the first is 1."""
-        return range(1, self.test.attempts + 1 if self.test else 1)
+        if self.test is None:
+            return range(1, 1)
+        annulled = max((row.annulled for row in results(self._workspace).values()), default=0)
+        return range(1, self.test.attempts + annulled + 1)
 
     def rendered(self) -> set[str]:
         """Clips that are no clips of the workspace."""
         return {task.clip.id for task in self.test.tasks if task.clip.clip_id is None} if self.test else set()
+
+    @property
+    def shown(self) -> set[str]:
+        """Clips of the workspace that it shows."""
+        return {task.clip.id for task in self.test.tasks if task.clip.clip_id} if self.test else set()
 
     def wanted(self) -> list[LabelTask]:
         """The questions of the first attempt, and of each that somebody has come to."""
@@ -96,3 +104,17 @@ class Trial:
 
     def _wrong(self, place: int, told: str) -> UserError:
         return UserError(f"{self._path}: task {place}: key 'clip': {told}")
+
+
+def readmit(workspace: Workspace, pseudonym: str) -> int:
+    """Annul the last attempt of somebody who has failed the test: there may be one more, which the next push
+    opens; its number. Raises UserError where there is nothing to annul."""
+    row = results(workspace).get(pseudonym)
+    if row is None:
+        raise UserError(f"{pseudonym}: nobody of that pseudonym was judged; see the table qualifications")
+    if row.passed:
+        raise UserError(f"{pseudonym} has passed the test; there is nothing to annul")
+    if row.annulled >= row.attempts:
+        raise UserError(f"{pseudonym}: every attempt is annulled; the next one is there to be answered")
+    workspace.tables.append([row.model_copy(update={"annulled": row.annulled + 1})])
+    return row.attempts + 1

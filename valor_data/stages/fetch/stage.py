@@ -71,7 +71,7 @@ class FetchStage:
 
 def sweep(workspace: "Workspace") -> int:
     """After a run that did not end well: remove its temporary files and the media objects that no row
-    names, and mark clips whose object is gone as failed, so that they are fetched again."""
+    names, and mark clips whose object is gone as failed, so that they are fetched or derived again."""
     removed = workspace.store.sweep_temporary()
     named = workspace.tables.existing_objects()
     rendered = f"{layout.OBJECTS}{layout.QUALIFY}/"
@@ -83,10 +83,10 @@ def sweep(workspace: "Workspace") -> int:
 
 
 def _lost(key: str) -> Outcome:
-    """The ledger's word that a fetched clip's object is gone, so that it is fetched again."""
+    """The ledger's word that a clip's object is gone, so that it is made again."""
     profile, clip_id = layout.parse_object_key(key)
     return Outcome(
-        stage=f"fetch/{profile}",
+        stage=f"{'derive' if layout.is_derived(profile) else 'fetch'}/{profile}",
         clip_id=clip_id,
         status=Status.FAILED,
         reason=Reason.LOST,

@@ -1,14 +1,23 @@
 """An observation to the fields of a record, without any model."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from valor_data import prints
-from valor_data.media.observe import Observation
+from valor_data.media.observe import Observation, Wanted, observe
 from valor_data.signals import picture as pictures
 from valor_data.signals import sound as sounds
 from valor_data.signals import together
+
+
+def of_file(path: Path) -> dict[str, Any]:
+    """Numbers of sound and picture of a file that no table knows, by the names that a release uses. Raises
+    ItemError for one that is no media."""
+    seen = observe(path, Wanted(sound=True, picture=True))
+    sound = audio(seen)
+    return {**video(seen), **sound, "audio_duration_ms": sound.get("duration_ms")}
 
 
 def audio(seen: Observation) -> dict[str, Any]:

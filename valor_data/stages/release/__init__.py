@@ -1,5 +1,13 @@
-"""What a publisher does with a finished release: check it."""
+"""What a publisher does with a finished release.
 
+verify    is it whole, and does it say the same everywhere?
+diff      what has another version that this one has not?
+push      the same release in another place
+reading   what a release says of itself
+"""
+
+from valor_data.stages.release.diff import Change, Diff, diff
+from valor_data.stages.release.push import Pushed, push
 from valor_data.stages.release.verify import VerifyResult, verify
 
-__all__ = ["VerifyResult", "verify"]
+__all__ = ["Change", "Diff", "Pushed", "VerifyResult", "diff", "push", "verify"]
