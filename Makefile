@@ -1,6 +1,7 @@
 # Each target sets up .venv by itself; the only needs are Python >= 3.11 and make.
 PYTHON ?= python3
 MEDIA ?=
+CONFIG ?=
 RECIPE ?= demo-workspace/demo.toml
 JOBS ?= 2
 VENV := .venv
@@ -30,6 +31,10 @@ $(VENV)/.ready-dev: pyproject.toml $(CONSTRAINTS) | $(BIN)/python
 	$(BIN)/pip install --quiet --disable-pip-version-check -c $(CONSTRAINTS) -e '.[dev]'
 	@touch $@ $(VENV)/.ready
 
+$(VENV)/.ready-train: $(VENV)/.ready
+	$(BIN)/pip install --quiet --disable-pip-version-check -c $(CONSTRAINTS) -e '.[train,hf]'
+	@touch $@
+
 $(VENV)/.ready-annotate: $(VENV)/.ready-dev
 	$(BIN)/pip install --quiet --disable-pip-version-check -c $(CONSTRAINTS) -e '.[annotate,text]' playwright
 	@touch $@
@@ -39,7 +44,7 @@ demo: $(VENV)/.ready  ## the whole chain on rendered footage; MEDIA=<folder> tak
 
 test: $(VENV)/.ready-dev  ## all tests, JOBS=2 at a time, the slow ones first
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder \
-	  tests/e2e tests/ratchets tests/doors tests/unit
+	  tests/e2e tests/ratchets tests/doors tests/train tests/unit
 
 check: lint types  ## everything that reads the code and changes nothing
 
@@ -65,8 +70,15 @@ docs: $(VENV)/.ready-dev  ## write docs/cli.md anew from the commands
 bench: $(VENV)/.ready-dev  ## all benchmarks; each prints ratios taken in one run
 	@for file in benchmarks/[a-z]*.py; do echo "== $$file"; $(BIN)/python $$file || exit 1; done
 
-pretrain:  ## the reference trainer (not built yet: the next releases bring it)
-	@echo "make pretrain: the MGA/MGC reference trainer is not built yet; releases made today will feed it."
+pretrain: $(VENV)/.ready-train  ## the trainer: CONFIG=<toml>; else the GPU baseline, or a tiny model on a CPU
+	@if [ -n '$(CONFIG)' ]; then set -- '$(CONFIG)'; \
+	elif $(BIN)/python -c 'import sys, torch; sys.exit(not torch.cuda.is_available())'; then \
+	  set -- pipelines/pretrain-base.toml; \
+	else \
+	  echo 'no GPU here: a tiny model on the demo, in place of the baseline (pipelines/pretrain-base.toml)'; \
+	  [ -d demo-workspace/workspace/releases/demo-0.1.0 ] || $(BIN)/python -m valor_data.demo; \
+	  set -- pipelines/pretrain-tiny.toml; \
+	fi; $(BIN)/valor-data pretrain "$$1"
 
 annotate: $(VENV)/.ready-annotate  ## Label Studio for the demo's clips; RECIPE=<file> for your own
 	$(BIN)/valor-data annotate serve '$(RECIPE)'

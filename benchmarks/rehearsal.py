@@ -16,7 +16,7 @@ reject one in a hundred. From there on every step is the command that a user typ
 Told of each: wall time and CPU seconds (those of its worker processes too), the peak of memory (all its
 processes together), and CPU a row against the size before, which shows what grows faster than the list.
 Making the workspace is told apart and does not count. Bounds (exit code 1 where one is broken): under 4 GB
-each, and under 20 minutes together. On a machine that others load, CPU seconds over two cores are ours.
+each, and under 20 minutes together, by the clock or, on a machine that others load, by CPU seconds.
 """
 
 import argparse
@@ -29,6 +29,8 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -230,40 +232,41 @@ def choose(folder: Path) -> None:
     Path(folder, "gone.txt").write_text("\n".join(clips[: step * GONE : step][:GONE]))
 
 
-def rehearse(folder: Path, rows: int) -> dict[str, Took]:
-    """All steps over a list of so many rows."""
+def steps(folder: Path, rows: int) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Name and words of every step, in order; those in brackets only make what the next ones need."""
     own, toml, root = (__file__, "--folder", str(folder)), str(folder / "rehearsal.toml"), folder / "w"
     command = ("-m", "valor_data")
-    took: dict[str, Took] = {}
+    yield "(list)", (*own, "--step", "list", "--rows", str(rows))
+    yield "import", ("-c", _LISTING, toml)
+    yield "(made up)", (*own, "--step", "simulate")
+    yield "ledger", (*command, "fetch", toml, "--json")
+    yield "decide", (*command, "filter", toml, "--decide-only", "--json")
+    yield "review", (*command, "status", toml, "--json")
+    yield "split", (*command, "catalog", "split", toml, "--json")
+    yield "catalog", (*command, "catalog", "build", toml, "--json")
+    search = (*command, "catalog", "search", "dog barking near water", "--workspace", str(root), "--json")
+    yield "index", search
+    yield "search", search
+    yield "shard", (*command, "shard", toml, "--json")
+    yield "verify", (*command, "release", "verify", str(root / "releases" / "rehearsal-0.1.0"), "--json")
+    yield "(choose)", (*own, "--step", "choose")
+    ids = ("--ids", str(folder / "gone.txt"), "--reason", "rehearsal")
+    yield "retract", (*command, "release", "retract", toml, *ids, "--json")
 
-    def step(name: str, *words: str) -> Took:
-        took[name] = watched(*words)
+
+def rehearse(folder: Path, rows: int) -> dict[str, Took]:
+    """All steps over a list of so many rows."""
+    took: dict[str, Took] = {}
+    print(f"{rows:,} rows\n{'':10} {'wall s':>8} {'CPU s':>8} {'peak MB':>8} {'us a row':>9}", flush=True)
+    for name, words in steps(folder, rows):
+        one = watched(*words)
         print(
-            f"{name:10} {took[name].wall_s:8.1f} {took[name].cpu_s:8.1f} {took[name].megabytes:8.0f} "
-            f"{1e6 * took[name].cpu_s / rows:9.1f}  {_counts(took[name].told)}",
+            f"{name:10} {one.wall_s:8.1f} {one.cpu_s:8.1f} {one.megabytes:8.0f} "
+            f"{1e6 * one.cpu_s / rows:9.1f}  {_counts(one.told)}",
             flush=True,
         )
-        return took[name]
-
-    print(f"{rows:,} rows\n{'':10} {'wall s':>8} {'CPU s':>8} {'peak MB':>8} {'us a row':>9}", flush=True)
-    watched(*own, "--step", "list", "--rows", str(rows))
-    step("import", "-c", _LISTING, toml)
-    made = watched(*own, "--step", "simulate")
-    print(f"{'(made up':10} {made.wall_s:8.1f} {made.cpu_s:8.1f} {made.megabytes:8.0f})", flush=True)
-    step("ledger", *command, "fetch", toml, "--json")
-    step("decide", *command, "filter", toml, "--decide-only", "--json")
-    step("review", *command, "status", toml, "--json")
-    step("split", *command, "catalog", "split", toml, "--json")
-    step("catalog", *command, "catalog", "build", toml, "--json")
-    search = (*command, "catalog", "search", "dog barking near water", "--workspace", str(root), "--json")
-    step("index", *search)
-    step("search", *search)
-    step("shard", *command, "shard", toml, "--json")
-    release = next((root / "releases").iterdir())
-    step("verify", *command, "release", "verify", str(release), "--json")
-    watched(*own, "--step", "choose")
-    ids = ("--ids", str(folder / "gone.txt"), "--reason", "rehearsal")
-    step("retract", *command, "release", "retract", toml, *ids, "--json")
+        if not name.startswith("("):
+            took[name] = one
     return took
 
 
@@ -274,7 +277,8 @@ def _counts(told: str) -> str:
     except (ValueError, KeyError, TypeError):
         return ""
     asked = (
-        "listed", "fetched", "kept", "accepted", "train", "rows", "released", "shards", "rewritten", "problems",
+        "listed", "fetched", "kept", "accepted", "train", "rows", "released", "shards", "rewritten",
+        "problems",
     )  # fmt: skip
     return ", ".join(f"{name} {counts[name]:,}" for name in asked if name in counts)
 
@@ -284,7 +288,7 @@ def verdict(rows: int, took: dict[str, Took]) -> bool:
     wall, cpu = (sum(getattr(one, name) for one in took.values()) for name in ("wall_s", "cpu_s"))
     longest = max(took, key=lambda name: took[name].cpu_s)
     largest = max(took, key=lambda name: took[name].megabytes)
-    minutes, peak = min(wall, cpu / 2) / 60, took[largest].megabytes
+    minutes, peak = min(wall, cpu) / 60, took[largest].megabytes
     print(f"{'together':10} {wall:8.1f} {cpu:8.1f} {peak:8.0f} {1e6 * cpu / rows:9.1f}")
     print(f"most CPU: {longest}; most memory: {largest}")
     fits = minutes < MINUTES and peak < MEGABYTES
@@ -299,7 +303,7 @@ def growth(all_took: dict[int, dict[str, Took]]) -> None:
     print(f"CPU a row, against the size before\n{'':10}" + "".join(f" {rows:>10,}" for rows in sizes[1:]))
     for name in all_took[sizes[0]]:
         each = [all_took[rows][name].cpu_s / rows for rows in sizes]
-        ratios = "".join(f" {after / before:9.2f}x" for before, after in zip(each, each[1:], strict=False))
+        ratios = "".join(f" {after / before:9.2f}x" for before, after in pairwise(each))
         print(f"{name:10}{ratios}")
 
 

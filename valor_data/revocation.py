@@ -71,10 +71,6 @@ class Revocations(BaseModel):
         # From the right, as `layout` takes ids apart; of what is no clip id nothing stands in the list.
         return bool(self.videos) and self._hash("video", clip_id.rsplit("_", 2)[0]) in self.videos
 
-    def holds_all_of(self, other: Self) -> bool:
-        """Whether every entry of an earlier list of the dataset stands in this one."""
-        return self.key == other.key and other.clips <= self.clips and other.videos <= self.videos
-
     def __len__(self) -> int:
         return len(self.clips) + len(self.videos)
 

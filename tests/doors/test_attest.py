@@ -222,7 +222,20 @@ def test_real_clips_in_other_codecs_and_sizes_are_equivalent(real_data: Path, tm
     copies.mkdir()
     encodings: list[tuple[str | Path, ...]] = [
         ("-i", found[0], *SMALLER),
-        ("-i", found[1], "-vf", "scale=-2:180", "-r", "12", "-c:v", "libvpx", "-c:a", "libvorbis"),
+        (
+            "-i",
+            found[1],
+            "-vf",
+            "scale=-2:180",
+            "-r",
+            "12",
+            "-c:v",
+            "libvpx",
+            "-deadline",
+            "realtime",
+            "-c:a",
+            "libvorbis",
+        ),
         ("-ss", "1", "-i", found[2], "-vf", "scale=-2:144", "-c:v", "mpeg4", "-c:a", "aac", "-b:a", "32k"),
         ("-i", found[3], "-i", found[0], "-map", "0:v:0", "-map", "1:a:0", "-c:v", "mpeg4", "-c:a", "aac"),
     ]

@@ -24,6 +24,7 @@ OWN = {
     "release retract": {"--ids", "--reason", "--requested", "--delete-old"},
     "release verify": {"--deep"},
     "status": {"--availability"},
+    "evaluate": {"--split", "--subset"},
 }
 HEAVY = ["pyarrow", "duckdb", "av", "yt_dlp", "webdataset", "pandas", "fsspec", "numpy", "pydantic", "rich"]
 

@@ -11,6 +11,7 @@ catalog    everything that is known of the clips, in one file, and asked in many
 releases   from captioned clips to releases; and the whole chain
 reporting  a workspace on one page
 takedown   clips taken down; copies of a release attested
+training   the reference trainer
 """
 
 from valor_data.chain.captions import TOKEN, agreement, forget, import_captions, pull, push, readmit, serve
@@ -27,10 +28,12 @@ from valor_data.chain.releases import (
 )
 from valor_data.chain.reporting import report
 from valor_data.chain.takedown import attest, retract
+from valor_data.chain.training import evaluate, pretrain
 
 __all__ = [
     "DEFAULTS", "TOKEN", "Options", "agreement", "attest", "catalog_build", "catalog_export", "catalog_split",
-    "diff", "doctor", "explain", "fetch", "filter", "forget", "import_captions", "init", "pull", "push",
+    "diff", "doctor", "evaluate", "explain", "fetch", "filter", "forget", "import_captions", "init",
+    "pretrain", "pull", "push",
     "quarantine", "readmit", "release_diff", "release_push", "report", "retract", "run", "search", "serve",
     "shard", "similar", "sql", "stats", "status", "tune", "verify",
 ]  # fmt: skip

@@ -9,7 +9,7 @@ import sys
 
 import typer
 
-from valor_data.cli import annotate, catalog, fetch, filter, quarantine, release, run, setup, shard
+from valor_data.cli import annotate, catalog, fetch, filter, quarantine, release, run, setup, shard, train
 from valor_data.errors import UserError, ValorDataError
 
 app = typer.Typer(
@@ -29,6 +29,7 @@ app.add_typer(catalog.app, name="catalog")
 shard.add_to(app)
 app.add_typer(release.app, name="release")
 run.add_to(app)
+train.add_to(app)
 
 
 _CTRL_C = 130

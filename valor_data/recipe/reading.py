@@ -6,13 +6,15 @@ import re
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
 
 from valor_data.errors import UserError
 from valor_data.recipe.fetching import ListSpec, Segments
 from valor_data.recipe.whole import Recipe
+
+M = TypeVar("M", bound=BaseModel)
 
 
 def load(path: str) -> Recipe:
@@ -29,12 +31,15 @@ def load(path: str) -> Recipe:
         name = re.sub(r"[^a-z0-9._-]+", "-", Path(path).name.lower().split(".")[0]).strip("-._")
         bare = Recipe(name=name[:63] or "dataset", segments=Segments(lists=(ListSpec(path=path),)))
         return _rooted(bare, path, folder=".")
+    return _rooted(parse(read_toml(path), path), path, folder=str(Path(path).parent))
+
+
+def read_toml(path: str) -> dict[str, Any]:
+    """The content of a TOML file. Raises UserError where it is none."""
     try:
-        text = Path(path).read_text(encoding="utf-8-sig")
-        raw = tomllib.loads(text)
+        return tomllib.loads(Path(path).read_text(encoding="utf-8-sig"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
         raise UserError(f"{path}: not readable as TOML: {error}") from error
-    return _rooted(parse(raw, path), path, folder=str(Path(path).parent))
 
 
 def _check_file(path: str) -> None:
@@ -50,44 +55,51 @@ def _check_file(path: str) -> None:
 
 def parse(raw: dict[str, Any], name: str) -> Recipe:
     """A recipe from TOML's dict. Raises UserError naming `name`, the key and the nearest known key."""
+    return validated(Recipe, raw, name)
+
+
+def validated(model: type[M], raw: dict[str, Any], name: str) -> M:
+    """The same for any closed TOML."""
     try:
-        return Recipe.model_validate(raw)
+        return model.model_validate(raw)
     except ValidationError as error:
-        raise UserError(f"{name}: " + "; ".join(_explain(fault) for fault in error.errors())) from None
+        told = "; ".join(_explain(fault, model) for fault in error.errors())
+        raise UserError(f"{name}: {told}") from None
 
 
 def _rooted(recipe: Recipe, path: str, folder: str) -> Recipe:
     raw = recipe.model_dump()
     for spec in raw["segments"]["lists"]:
-        spec["path"] = _absolute(spec["path"], folder)
+        spec["path"] = absolute(spec["path"], folder)
     for mirror in raw["mirrors"]:
-        mirror["at"] = _absolute(mirror["at"], folder)
-    raw["rights"]["opt_out"] = [_absolute(path, folder) for path in raw["rights"]["opt_out"]]
-    raw["safety"]["hash_lists"] = [_absolute(path, folder) for path in raw["safety"]["hash_lists"]]
+        mirror["at"] = absolute(mirror["at"], folder)
+    raw["rights"]["opt_out"] = [absolute(path, folder) for path in raw["rights"]["opt_out"]]
+    raw["safety"]["hash_lists"] = [absolute(path, folder) for path in raw["safety"]["hash_lists"]]
     if recipe.safety.nsfw_model:
-        raw["safety"]["nsfw_model"] = _absolute(recipe.safety.nsfw_model, folder)
+        raw["safety"]["nsfw_model"] = absolute(recipe.safety.nsfw_model, folder)
     tagger = recipe.measure.tagger
     if tagger and (tagger.endswith(".tflite") or Path(folder, tagger).exists()):  # else a name on the hub
-        raw["measure"]["tagger"] = _absolute(tagger, folder)
+        raw["measure"]["tagger"] = absolute(tagger, folder)
     for benchmark in raw["benchmarks"]:
         for key in ("path", "workspace"):
-            benchmark[key] = benchmark[key] and _absolute(benchmark[key], folder)
+            benchmark[key] = benchmark[key] and absolute(benchmark[key], folder)
     for subset in raw["subsets"]:
-        subset["path"] = _absolute(subset["path"], folder)
+        subset["path"] = absolute(subset["path"], folder)
     if recipe.annotate.pages:
-        raw["annotate"]["pages"] = _absolute(recipe.annotate.pages, folder)
+        raw["annotate"]["pages"] = absolute(recipe.annotate.pages, folder)
     if recipe.access.cookies:
-        raw["access"]["cookies"] = _absolute(recipe.access.cookies, folder)
+        raw["access"]["cookies"] = absolute(recipe.access.cookies, folder)
     stem = Path(path).name.split(".")[0] or recipe.name
-    raw["workspace"] = _absolute(recipe.workspace, folder) if recipe.workspace else f"./{stem}"
+    raw["workspace"] = absolute(recipe.workspace, folder) if recipe.workspace else f"./{stem}"
     return Recipe.model_validate(raw)
 
 
-def _absolute(path: str, folder: str) -> str:
+def absolute(path: str, folder: str) -> str:
+    """A path counted from a folder; an address as it is."""
     return path if "://" in path else str(Path(folder, path).resolve())
 
 
-def _explain(fault: Any) -> str:
+def _explain(fault: Any, model: type[BaseModel]) -> str:
     key = ".".join(str(part) for part in fault["loc"])
     if fault["type"] == "literal_error":
         words = [str(word.strip("'")) for word in re.split(", | or ", fault["ctx"]["expected"])]
@@ -97,7 +109,7 @@ def _explain(fault: Any) -> str:
     if fault["type"] != "extra_forbidden":
         told = str(fault["msg"]).removeprefix("Value error, ")
         return f"key {key!r}: {told}" if key else told
-    known = _known_keys(fault["loc"][:-1])
+    known = _known_keys(fault["loc"][:-1], model)
     return f"unknown key {key!r}; {_mend(str(fault['loc'][-1]), known)}"
 
 
@@ -106,8 +118,7 @@ def _mend(given: str, known: Sequence[str]) -> str:
     return f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}"
 
 
-def _known_keys(loc: tuple[Any, ...]) -> list[str]:
-    model: type[BaseModel] = Recipe
+def _known_keys(loc: tuple[Any, ...], model: type[BaseModel]) -> list[str]:
     for part in loc:
         if isinstance(part, str):
             model = _section(model.model_fields[part].annotation) or model

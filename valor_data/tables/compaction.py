@@ -4,8 +4,8 @@ import pyarrow as pa
 
 from valor_data.records import TABLES, Record
 from valor_data.schema import arrow_schema
-from valor_data.tables.engine import Connection, Engine
-from valor_data.tables.parts import ROW_GROUP, Parts
+from valor_data.tables.engine import Connection, Engine, batches
+from valor_data.tables.parts import Parts, row_groups
 
 _WORTH_IT = 8
 """Parts that a table may have before one is made of them: a scan opens every part."""
@@ -25,10 +25,10 @@ def _merge(parts: Parts, con: Connection, record: type[Record], names: list[str]
     kept = f"FROM {record.table} ORDER BY {order}"
     if record.history:
         kept = f"FROM {record.table}_rows ORDER BY {order}, made_at_us"
-    reader = con.sql(kept).to_arrow_reader(ROW_GROUP)
-    with parts.compacting(record.table, _widened(record, reader.schema), names) as part:
-        for batch in reader:
-            part.write(batch)
+    found = con.sql(f"{kept} LIMIT 0").to_arrow_table().schema
+    with parts.compacting(record.table, _widened(record, found), names) as part:
+        for group in row_groups(batches(con, kept)):
+            part.write(group)
 
 
 def _widened(record: type[Record], found: pa.Schema) -> pa.Schema:

@@ -37,6 +37,12 @@ Params = Sequence[object] | Mapping[str, object] | None
 Live = Mapping[str, list[str]]
 """Names of the parts in force, by table."""
 Binder = Callable[[Connection, Live], None]
+_IN_RANGE = (
+    "clip_id >= coalesce(getvariable('first_clip'), '') "
+    "AND (getvariable('stop_clip') IS NULL OR clip_id < getvariable('stop_clip'))"
+)
+_OWNERS = {"caption_id": "captions", "video_id": "clips"}
+"""Column -> the table that says of which clips its values are."""
 """Makes `<table>_parts` for the tables that have parts."""
 
 
@@ -152,11 +158,10 @@ class Engine:
         DuckDB would ask a remote store some twenty times for each part, Arrow twice.
         """
         for table, names in live.items():
-            kept = where if "clip_id" in TABLES[table].model_fields else ""
             if names:
-                con.register(f"{table}_files" if kept else f"{table}_parts", self.dataset(table, names))
-            if names and kept:
-                con.execute(f"CREATE VIEW {table}_parts AS FROM {table}_files {kept}")
+                con.register(f"{table}_files" if where else f"{table}_parts", self.dataset(table, names))
+            if names and where:
+                con.execute(f"CREATE VIEW {table}_parts AS FROM {table}_files {where}")
 
     def _bind(self, con: Connection, live: Live, where: str = "") -> None:
         if not self._parts.is_local:
@@ -165,9 +170,9 @@ class Engine:
         for table, names in live.items():
             if names:
                 listed = ", ".join(quoted(self._parts.address(table, name)) for name in names)
-                kept = where if "clip_id" in TABLES[table].model_fields else ""
                 con.execute(
-                    f"CREATE VIEW {table}_parts AS FROM read_parquet([{listed}], union_by_name = true) {kept}"
+                    f"CREATE VIEW {table}_parts AS "
+                    f"FROM read_parquet([{listed}], union_by_name = true) {where}"
                 )
 
     def dataset(self, table: str, names: list[str], schema: pa.Schema | None = None) -> ds.Dataset:
@@ -183,14 +188,20 @@ class Engine:
         return ds.dataset(paths, schema=nullable, filesystem=filesystem, format="parquet")
 
     def _bind_ranges(self, con: Connection, live: Live) -> None:
-        """Show only the clips between two variables, everywhere, once these are set."""
+        """Show only the clips between two variables, everywhere, once these are set; and only what is known
+        of their captions and videos."""
         con.execute("SET parquet_metadata_cache = true")  # every range plans its query over the same files
-        self._bind(
-            con,
-            live,
-            "WHERE clip_id >= coalesce(getvariable('first_clip'), '') "
-            "AND (getvariable('stop_clip') IS NULL OR clip_id < getvariable('stop_clip'))",
-        )
+        left = dict(live)
+
+        def bind(column: str, where: str) -> None:
+            having = [table for table in left if column in TABLES[table].model_fields]
+            self._bind(con, {table: left.pop(table) for table in having}, where)
+
+        bind("clip_id", f"WHERE {_IN_RANGE}")
+        for column, owner in _OWNERS.items():
+            if live[owner]:
+                bind(column, f"WHERE {column} IN (SELECT {column} FROM {owner}_parts)")
+        self._bind(con, left)
 
     def _unchanged(self, live: Live) -> bool:
         return all(set(names) <= set(self._parts.live(table)) for table, names in live.items())

@@ -31,6 +31,8 @@ from valor_data.errors import FatalError, UserError
 
 ROW_GROUP = 122_880
 """Rows of a row group: DuckDB's own, so that a scan divides well over threads."""
+_MOST_BYTES = 64 << 20
+"""Bytes in memory that a row group has at most: who looks for one print reads all those of its group."""
 _PART = ".parquet"
 _COMPACTED = ".compact.parquet"
 _COPIES = 8
@@ -67,7 +69,8 @@ class PartWriter:
         table = table.select(self._schema.names).cast(self._schema)
         if self._file is None:
             self._file = pq.ParquetWriter(str(self._path), self._schema, compression="zstd")
-        self._file.write_table(table, row_group_size=ROW_GROUP)
+        fitting = max(1, _MOST_BYTES * len(table) // max(1, table.nbytes))
+        self._file.write_table(table, row_group_size=min(ROW_GROUP, fitting))
         self.rows += len(table)
 
     def close(self) -> None:
@@ -254,11 +257,13 @@ class Parts:
 
 
 def row_groups(batches: Iterable[pa.RecordBatch], rows: int = ROW_GROUP) -> Iterator[pa.Table]:
-    """Batches put together until they make a row group of so many rows or a little more."""
+    """Batches put together until they make a row group of so many rows or a little more, or of as many bytes
+    as it may have."""
     waiting: list[pa.RecordBatch] = []
     for batch in batches:
         waiting.append(batch)
-        if sum(part.num_rows for part in waiting) >= rows:
+        full = sum(part.nbytes for part in waiting) >= _MOST_BYTES
+        if full or sum(part.num_rows for part in waiting) >= rows:
             yield pa.Table.from_batches(waiting)
             waiting = []
     if waiting:

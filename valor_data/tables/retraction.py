@@ -142,7 +142,10 @@ def _without(parts: Parts, engine: Engine, table: str, columns: Mapping[str, Col
     touched = [name for name, rows in found.items() if rows]
     if not touched:
         return 0
-    kept = engine.dataset(table, touched, whole.schema).scanner(filter=~doomed)
+    # Arrow would read far ahead of what is written.
+    kept = engine.dataset(table, touched, whole.schema).scanner(
+        filter=~doomed, batch_readahead=1, fragment_readahead=1
+    )
     with parts.compacting(table, whole.schema, touched) as part:
         for group in row_groups(kept.to_batches()):
             part.write(group)

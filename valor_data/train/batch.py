@@ -67,7 +67,7 @@ class Batch(NamedTuple):
         def moved(part: Any) -> Any:
             return part.to(device, non_blocking=True) if isinstance(part, Tensor) else part
 
-        clips = Clips(*map(moved, self.clips))
+        clips = self.clips.to(device)
         texts, masked = Texts(*map(moved, self.texts)), Masked(*map(moved, self.masked))
         return self._replace(clips=clips, texts=texts, masked=masked)
 

@@ -1,10 +1,13 @@
 """A trainer's TOML: what a model is made of, what it learns from, and how."""
 
+from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
+from valor_data.errors import UserError
 from valor_data.recipe.fetching import Count, Section, Share
+from valor_data.recipe.reading import absolute, read_toml, validated
 
 Probability = Annotated[float, Field(ge=0, lt=1)]
 
@@ -178,3 +181,20 @@ class Pretrain(Section):
         if self.data.batch % self.optim.accumulate:
             raise ValueError("optim.accumulate must divide data.batch")
         return self
+
+
+def load(path: str) -> Pretrain:
+    """A trainer's TOML; relative folders are made absolute against its own. Raises UserError that names the
+    file, the key and the mend."""
+    if not Path(path).is_file():
+        raise UserError(f"{path}: no such file; pipelines/pretrain-tiny.toml is one to begin with")
+    read = validated(Pretrain, read_toml(path), path).model_dump()
+    folder = str(Path(path).parent)
+    read["out"] = absolute(read["out"], folder) if read["out"] else str(Path(read["name"]).resolve())
+    for source in (*read["data"]["sources"], *read["validation"]):
+        source["release"] = absolute(source["release"], folder)
+    towers = (read["model"][name] for name in ("vision", "audio", "text"))
+    for place, key in ((read["data"], "vocabulary"), *((tower, "weights") for tower in towers)):
+        if place[key] and Path(folder, place[key]).exists():  # else a name on the hub
+            place[key] = absolute(place[key], folder)
+    return Pretrain.model_validate(read)

@@ -5,7 +5,7 @@ D width of the decoder, C width of the common space, M masked words.
 """
 
 from collections.abc import Mapping
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -35,6 +35,14 @@ class Clips(NamedTuple):
     whole: bool
     """Every clip has both: no mask is needed."""
 
+    def to(self, device: torch.device) -> "Clips":
+        """The same on a device; the host does not wait where it is pinned."""
+
+        def moved(part: Any) -> Any:
+            return part.to(device, non_blocking=True) if isinstance(part, Tensor) else part
+
+        return Clips(*map(moved, self))
+
 
 class Texts(NamedTuple):
     """Words of B captions; pads stand last."""
@@ -56,6 +64,14 @@ class Seen(NamedTuple):
     has_video_B: Tensor
     has_audio_B: Tensor
     whole: bool
+
+    def rows(self, rows_R: Tensor) -> "Seen":
+        """Of some clips."""
+
+        def of(part: Any) -> Any:
+            return part[rows_R] if isinstance(part, Tensor) else part
+
+        return Seen(*map(of, self))
 
 
 class Compared(NamedTuple):

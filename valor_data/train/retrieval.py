@@ -15,7 +15,8 @@ Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
 
 _TEXTS_AT_A_TIME = 64
-_AT = (1, 5, 10)
+AT = (1, 5, 10)
+"""Places up to which the right answer is looked for."""
 
 
 class Ranks(NamedTuple):
@@ -66,6 +67,6 @@ def ranks(scores_QB: Floats, clip_of_Q: Ints) -> Ranks:
 
 def told(found: Ints) -> dict[str, float]:
     """R@1, R@5, R@10 in percent, median rank, and nDCG@10 with one right answer."""
-    shares = {f"R@{at}": 100 * float((found <= at).mean()) for at in _AT}
+    shares = {f"R@{at}": 100 * float((found <= at).mean()) for at in AT}
     gain = np.where(found <= 10, 1 / np.log2(1 + found), 0.0)
     return {**shares, "median rank": float(np.median(found)), "nDCG@10": 100 * float(gain.mean())}

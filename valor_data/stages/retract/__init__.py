@@ -20,6 +20,5 @@ from valor_data.stages.retract.revoke import (
 
 __all__ = [
     "Gone", "Purged", "Request", "clear_away", "close", "entomb", "half_deleted", "moment_us",
-    "open_requests", "purge",
-    "read_request", "reject_in_ledger", "supersede",
+    "open_requests", "purge", "read_request", "reject_in_ledger", "supersede",
 ]  # fmt: skip

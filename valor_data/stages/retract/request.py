@@ -36,13 +36,15 @@ def read_request(workspace: Workspace, path: Path, released: Collection[str]) ->
     known = workspace.tables.listed(
         {clip for some in spellings.values() for clip in some}, set(videos.values())
     )
-    released_of: dict[str, set[str]] = {}
-    for clip in released:
-        released_of.setdefault(layout.parse_clip_id(clip).video_id, set()).add(clip)
+    released_of: dict[str, set[str]] = {video: set() for video in videos.values()}
+    for clip in released if videos else ():
+        video = layout.parse_clip_id(clip).video_id
+        if video in released_of:
+            released_of[video].add(clip)
     clips: set[str] = set()
     for number, line in lines:
         if number in videos:
-            found = known.of_videos.get(videos[number], set()) | released_of.get(videos[number], set())
+            found = known.of_videos.get(videos[number], set()) | released_of[videos[number]]
         else:
             some = spellings[number]
             if not some:

@@ -16,6 +16,7 @@ _PRINTED = ("media_sha256", "sound", "picture")
 
 def write_lock(tables: Tables, facts: pa.Table, path: Path) -> None:
     """Write the lock of the clips in `facts`; ten thousand of them are in memory at a time."""
+    facts = facts.select([name for name in facts.column_names if name in SCHEMA.names])
     order = pc.sort_indices(facts["clip_id"])
     with LockWriter(path) as writer:
         for start in range(0, facts.num_rows, GROUP):

@@ -57,6 +57,8 @@ def permitted(workspace: Workspace, rows: pa.Table, recheck: Recheck | None) -> 
 
 
 def _without(rows: pa.Table, barred: pa.Table) -> pa.Table:
+    if not barred.num_rows:
+        return rows  # a filter copies
     return rows.filter(pc.invert(pc.is_in(rows["clip_id"], value_set=barred["clip_id"])))
 
 

@@ -16,6 +16,8 @@ from valor_data.workspace import Workspace
 
 # A change of how splits are drawn is a new version: old rows stay what they were.
 _BY_HASH, _BY_LABEL = "hash@1", "stratified@1"
+_ASKED = ["clip_id", "video_id", "labels", "subsets", "split", "split_made_by"]
+"""Columns of the rows that are looked at here."""
 _SHOWN = 10
 """Labels that are told of."""
 
@@ -56,9 +58,11 @@ def settle(workspace: Workspace, rows: pa.Table) -> Settled:
         for video in assigned.mixed
         if video in assigned.splits
     ]
+    if len(assigned.splits) == len(videos):
+        return Settled(rows, assigned.splits, warnings)
     stay = rows.filter(pc.is_in(rows["video_id"], value_set=pa.array(list(assigned.splits), pa.string())))
-    if gone := rows.num_rows - stay.num_rows:
-        warnings.append(f"{gone} clips are left out: a benchmark holds their videos, their split must not")
+    gone = rows.num_rows - stay.num_rows
+    warnings.append(f"{gone} clips are left out: a benchmark holds their videos, their split must not")
     return Settled(stay, assigned.splits, warnings)
 
 
@@ -85,7 +89,7 @@ def draw(workspace: Workspace) -> Drawn:
         recipe.review.max_rejects,
         require_caption=False,
     )
-    rows = pa.Table.from_batches(list(batches))
+    rows = pa.Table.from_batches([batch.select(_ASKED) for batch in batches])
     barred = tables.barred(recipe.rights, recipe.profile)
     rows = rows.filter(pc.invert(pc.is_in(rows["clip_id"], value_set=barred["clip_id"])))
     if not rows.num_rows:

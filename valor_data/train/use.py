@@ -1,0 +1,121 @@
+"""Entry points of the trainer: a run from its config, a checkpoint on a release."""
+
+import json
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+
+from valor_data.errors import UserError
+from valor_data.manifest import SplitName
+from valor_data.shards import ReleaseReader
+from valor_data.store import Store
+from valor_data.train import checkpoint, evaluate, loop, parallel
+from valor_data.train.batch import open_releases
+from valor_data.train.build import build
+from valor_data.train.config import Pretrain, Source
+from valor_data.train.loop import Trained
+from valor_data.train.model import Valor
+from valor_data.train.words import Words
+
+
+class Opened(NamedTuple):
+    """A model that is ready for use."""
+
+    model: Valor
+    config: Pretrain
+    words: Words
+
+
+def pretrain(config: Pretrain, *, progress: bool = True) -> Trained:
+    """Train by a config, or go on where its run stopped.
+
+    Raises UserError for what is wrong with config, releases or vocabulary; FatalError for a loss that is
+    no number.
+    """
+    with parallel.joined(config.device) as place:
+        config, words = _with_words(config)
+        validate = None
+        if config.validation:
+            readers = [_reader(source) for source in config.validation]
+
+            def validate(model: Valor, words: Words) -> float:
+                return evaluate.recall(model, config, words, readers)
+
+        return loop.pretrain(config, words, place, validate=validate, progress=progress)
+
+
+def open_checkpoint(folder: str, device: str = "auto") -> Opened:
+    """A checkpoint's model on a device. Raises UserError where there is none."""
+    loaded = checkpoint.load(Path(folder))
+    model = build(loaded.config.model, pretrained=False)
+    checkpoint.check_fits(loaded.weights, model.state_dict(), Path(folder))
+    model.load_state_dict(loaded.weights)
+    kind = "cuda" if device != "cpu" and torch.cuda.is_available() else "cpu"
+    return Opened(model.to(kind).eval(), loaded.config, loaded.words)
+
+
+def score(
+    opened: Opened, release: str, split: SplitName, subset: str | None = None, *, progress: bool = True
+) -> evaluate.Told:
+    """Retrieval and captions of a split, or of those of its clips that a subset of the release names."""
+    reader = ReleaseReader(Store.open(release), split)
+    only = None if subset is None else _of_subset(reader, subset)
+    return evaluate.evaluate(*opened, reader, only=only, progress=progress)
+
+
+def _of_subset(reader: ReleaseReader, subset: str) -> frozenset[str]:
+    names: set[str] = set()
+    found = set()
+    for sample in reader:
+        subsets = json.loads(sample.members["json"]).get("subsets") or []
+        names.update(subsets)
+        if subset in subsets:
+            found.add(sample.key)
+    if not found:
+        raise UserError(
+            f"no clip of this split is in a subset {subset!r}; it has: {', '.join(sorted(names)) or 'none'}"
+        )
+    return frozenset(found)
+
+
+def _reader(source: Source) -> ReleaseReader:
+    return ReleaseReader(Store.open(source.release), source.split)
+
+
+def _with_words(config: Pretrain) -> tuple[Pretrain, Words]:
+    """The vocabulary: of the run's last checkpoint, of the config's file, or made of the captions."""
+    standing = checkpoint.newest(Path(config.out))
+    if standing is not None:
+        words = checkpoint.load(standing).words
+    elif config.data.vocabulary:
+        words = Words.open(config.data.vocabulary)
+    else:
+        if config.model.text.weights:
+            raise UserError(
+                "data.vocabulary: pretrained text weights need the vocabulary that they were made with"
+            )
+        words = _from_captions(config)
+    wanted, size = config.model.text.vocabulary, words.vocabulary.size
+    if config.data.vocabulary and wanted != size:
+        raise UserError(
+            f"{config.data.vocabulary}: {size} word pieces, and model.text.vocabulary says {wanted}"
+        )
+    text = config.model.text.model_copy(update={"vocabulary": size})
+    return config.model_copy(update={"model": config.model.model_copy(update={"text": text})}), words
+
+
+def _from_captions(config: Pretrain) -> Words:
+    readers = open_releases(config.data)
+    captions = (
+        str(one["text"])
+        for reader in readers
+        for sample in reader
+        for one in json.loads(sample.members["json"])["captions"]
+    )
+    words = Words.of(captions, config.model.text.vocabulary)
+    if words.vocabulary.size == words.vocabulary.ordinary:
+        raise UserError(
+            "data.sources: no clip has a caption, and there is nothing to learn; see shard.require_caption"
+        )
+    return words
