@@ -7,7 +7,7 @@ import torch
 import torch.distributed as dist
 
 from valor_data.train.config import AudioConfig, ModelConfig, TextConfig, VisionConfig
-from valor_data.train.masking import Vocabulary, mask_words
+from valor_data.train.masking import Dice, Vocabulary, mask_words
 from valor_data.train.model import Clips, Texts, Valor
 
 TOWER = {"width": 32, "layers": 2, "heads": 2}
@@ -35,7 +35,7 @@ def gradients(first: int, stop: int) -> dict[str, torch.Tensor]:
     words = torch.randint(5, 60, (CLIPS, 7), generator=generator)
     words[:, 0], words[:, 6] = 2, 3
     words[1, 4:] = torch.tensor([3, 0, 0])
-    masked = mask_words(words, VOCABULARY, generator)
+    masked = mask_words(words, VOCABULARY, Dice((1,), CLIPS))
     frames = torch.randint(0, 256, (CLIPS, 2, 32, 32, 3), generator=generator, dtype=torch.uint8)
     slices = torch.randn(CLIPS, 1, 32, 32, generator=generator)
     has_audio = torch.ones(CLIPS, dtype=torch.bool)

@@ -4,7 +4,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from valor_data.train.masking import SHARE, Vocabulary, mask_words
+from valor_data.train.masking import SHARE, Dice, Vocabulary, mask_words
 
 BERT = Vocabulary(size=30_522, pad=0, first=101, last=102, mask=103, ordinary=106)
 
@@ -22,7 +22,7 @@ def captions(lengths: list[int]) -> torch.Tensor:
 @given(st.lists(st.integers(0, 12), min_size=1, max_size=8), st.integers(0, 2**31))
 def test_every_caption_hides_a_word_and_never_its_beginning_or_a_pad(lengths: list[int], seed: int) -> None:
     words = captions(lengths)
-    masked = mask_words(words, BERT, torch.Generator().manual_seed(seed))
+    masked = mask_words(words, BERT, Dice((seed,), len(lengths)))
     rows = masked.chosen_M // words.shape[1]
     assert set(rows.tolist()) == set(range(len(lengths)))
     assert torch.equal(masked.truth_M, words.flatten()[masked.chosen_M])
@@ -33,7 +33,7 @@ def test_every_caption_hides_a_word_and_never_its_beginning_or_a_pad(lengths: li
 
 def test_shares_are_those_of_the_paper_and_the_code() -> None:
     words = captions([38] * 4000)
-    masked = mask_words(words, BERT, torch.Generator().manual_seed(1))
+    masked = mask_words(words, BERT, Dice((1,), 4000))
     candidates = 39 * 4000
     assert abs(len(masked.truth_M) / candidates - SHARE) < 0.005
     shown = masked.words_BL.flatten()[masked.chosen_M]
@@ -48,5 +48,12 @@ def test_shares_are_those_of_the_paper_and_the_code() -> None:
 
 def test_the_same_seed_hides_the_same_words() -> None:
     words = captions([5, 9])
-    first, second = (mask_words(words, BERT, torch.Generator().manual_seed(3)) for _ in range(2))
+    first, second = (mask_words(words, BERT, Dice((3,), 2)) for _ in range(2))
     assert torch.equal(first.words_BL, second.words_BL)
+
+
+def test_a_share_of_a_batch_hides_what_the_whole_batch_hides() -> None:
+    words = captions([5, 9, 1, 7])
+    whole = mask_words(words, BERT, Dice((3,), 4))
+    share = mask_words(words[2:, :10], BERT, Dice((3,), 4, first=2))
+    assert torch.equal(share.words_BL, whole.words_BL[2:, :10])

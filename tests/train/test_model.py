@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from tests.train import processes
-from valor_data.train.masking import Masked, mask_words
+from valor_data.train.masking import Dice, Masked, mask_words
 from valor_data.train.model import Clips, Losses, Texts
 
 
@@ -36,7 +36,7 @@ def texts(rows: int) -> tuple[Texts, Masked]:
     generator = torch.Generator().manual_seed(2)
     words = torch.randint(5, 60, (rows, 6), generator=generator)
     words[:, 0], words[:, 5] = 2, 3
-    return Texts(words, words != 0), mask_words(words, processes.VOCABULARY, generator)
+    return Texts(words, words != 0), mask_words(words, processes.VOCABULARY, Dice((2,), rows))
 
 
 def losses(has_video: list[bool], has_audio: list[bool], noise: int = 0) -> Losses:

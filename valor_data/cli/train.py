@@ -1,5 +1,6 @@
 """`pretrain` and `evaluate`: the reference trainer."""
 
+import os
 from enum import StrEnum
 from typing import Annotated
 
@@ -33,7 +34,9 @@ def pretrain(
     """
     from valor_data import chain
 
-    show.report(chain.pretrain(config), as_json=as_json)
+    report = chain.pretrain(config)
+    if os.environ.get("RANK", "0") == "0":  # of the processes that torchrun starts, one tells
+        show.report(report, as_json=as_json)
 
 
 def evaluate(

@@ -20,7 +20,7 @@ from valor_data.shards import ReleaseReader
 from valor_data.signals.fbank import log_mel
 from valor_data.store import Store
 from valor_data.train.config import DataConfig, ModelConfig
-from valor_data.train.masking import Masked, mask_words
+from valor_data.train.masking import Dice, Masked, mask_words
 from valor_data.train.model import Clips, Texts
 from valor_data.train.sampling import pick, slices
 from valor_data.train.words import Words
@@ -168,16 +168,18 @@ class Collate:
     def __init__(self, data: DataConfig, model: ModelConfig, words: Words, seed: int, *, fixed: bool) -> None:
         self._data, self._model, self._words, self._seed, self._fixed = data, model, words, seed, fixed
 
-    def __call__(self, items: Sequence[Item], step: int = 0) -> Batch:
-        """A batch whose captions and hidden words are drawn by the step."""
-        rng = np.random.default_rng([self._seed, 4, step])
+    def __call__(self, items: Sequence[Item], step: int, share: "Share") -> Batch:
+        """The share of a step's batch; captions and hidden words are drawn by the step, whoever has them."""
+        most = self._data.words + 2
+        dice = Dice((self._seed, 4, step), len(items) * share.world, len(items) * share.rank, most)
+        places = dice.roll(0, len(items), 1).squeeze(1).tolist()
         items = [item if item.captions else _left_out(item) for item in items]
         chosen = [
-            item.captions[int(rng.integers(len(item.captions)))] if item.captions else "" for item in items
+            item.captions[int(place * len(item.captions))] if item.captions else ""
+            for item, place in zip(items, places, strict=True)
         ]
         texts, truncated = encode(self._words, chosen, self._data.words, fixed=self._fixed)
-        generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
-        masked = mask_words(texts.words_BL, self._words.vocabulary, generator)
+        masked = mask_words(texts.words_BL, self._words.vocabulary, dice._replace(seed=(self._seed, 5, step)))
         return Batch(
             together(items, self._data, self._model),
             texts,
@@ -232,7 +234,7 @@ class _Steps(Dataset[Batch]):
 
     def __getitem__(self, step: int) -> Batch:
         draws = self._share.of(self._schedule.step(step))
-        return self._collate([self._clips[draw] for draw in draws], step)
+        return self._collate([self._clips[draw] for draw in draws], step, self._share)
 
 
 class Share(NamedTuple):

@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from torch import Tensor
+from torch.distributed.tensor import DTensor
 
 from valor_data.train.model import Losses, Valor
 
@@ -57,9 +58,9 @@ class Log:
         told = {
             "step": step,
             **losses.told(),
-            "temperature": round(model.temperature.item(), 5),
+            "temperature": round(_number(model.temperature), 5),
             "rate": rate,
-            "grad_norm": round(norm.item(), 4),
+            "grad_norm": round(_number(norm), 4),
             "samples_per_s": round(steps * batch / seconds, 2),
             "wait_share": round(self._waited / seconds, 4),
         }
@@ -79,6 +80,11 @@ class Log:
             for name, value in told.items():
                 if name != "step":
                     self._board.add_scalar(name, value, told["step"])
+
+
+def _number(value: Tensor) -> float:
+    """Of a tensor that processes may share (FSDP)."""
+    return float((value.full_tensor() if isinstance(value, DTensor) else value).item())
 
 
 def _board(run: Path) -> Any:

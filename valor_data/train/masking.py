@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -34,22 +35,40 @@ class Masked(NamedTuple):
     truth_M: Tensor
 
 
-def mask_words(
-    words_BL: Tensor, vocabulary: Vocabulary, generator: torch.Generator, share: float = SHARE
-) -> Masked:
+class Dice(NamedTuple):
+    """Random numbers for the rows of a batch, of which several processes may each hold some: what a row gets
+    does not depend on who else is there, nor on how far the batch is padded."""
+
+    seed: tuple[int, ...]
+    rows: int
+    """Of the whole batch."""
+    first: int = 0
+    """The first of these rows in it."""
+    most: int = 512
+    """Numbers a row, at least as many as it has words."""
+
+    def roll(self, throw: int, rows: int, length: int) -> Tensor:
+        """Numbers from 0 to 1, (rows, length); others for every throw."""
+        drawn = np.random.default_rng([*self.seed, throw]).random((self.rows, self.most), np.float32)
+        return torch.from_numpy(drawn[self.first : self.first + rows, :length])
+
+
+def mask_words(words_BL: Tensor, vocabulary: Vocabulary, dice: Dice, share: float = SHARE) -> Masked:
     """Choose each word but [CLS] with probability `share`, at least one a row; of the chosen, 80 % become
     [MASK], 10 % a random word, 10 % stay. A row without words gets none."""
+    rows, length = words_BL.shape
+    fate, other = dice.roll(0, rows, length), dice.roll(1, rows, length)
+    random_BL = vocabulary.ordinary + (other * (vocabulary.size - vocabulary.ordinary)).long()
     may = (words_BL != vocabulary.pad) & (words_BL != vocabulary.first)
     chosen = torch.zeros_like(may)
-    empty = may.any(1)
+    empty, throw = may.any(1), 2
     while empty.any():  # a row is drawn again until it has one
-        drawn = torch.rand(may.shape, generator=generator) < share
+        drawn = dice.roll(throw, rows, length) < share
         chosen = torch.where(empty[:, None], drawn & may, chosen)
         empty &= ~chosen.any(1)
-    fate = torch.rand(may.shape, generator=generator)
-    other = torch.randint(vocabulary.ordinary, vocabulary.size, may.shape, generator=generator)
+        throw += 1
     hidden = torch.where(
-        fate < _MASKED, vocabulary.mask, torch.where(fate < _MASKED + _RANDOM, other, words_BL)
+        fate < _MASKED, vocabulary.mask, torch.where(fate < _MASKED + _RANDOM, random_BL, words_BL)
     )
     places = chosen.flatten().nonzero().squeeze(1)
     return Masked(torch.where(chosen, hidden, words_BL), places, words_BL.flatten()[places])

@@ -122,7 +122,7 @@ class Valor(nn.Module):
         self.video_to_common = nn.Linear(config.vision.width, common, bias=False)
         self.audio_to_common = nn.Linear(config.audio.width, common, bias=False)
         self.weigh_text, self.weigh_video, self.weigh_audio = (_weigher(config) for _ in range(3))
-        self.temperature = nn.Parameter(torch.tensor(config.temperature))
+        self.temperature = nn.Parameter(torch.tensor([config.temperature]))  # FSDP takes no scalars
 
     def see(self, clips: Clips) -> Seen:
         """Encode picture and sound."""
