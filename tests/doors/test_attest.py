@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from valor_data import chain, layout
 from valor_data.chain import Options
-from valor_data.errors import UserError
+from valor_data.errors import FatalError, UserError
 from valor_data.media.observe import Wanted, observe
 from valor_data.media.write import write_video
 from valor_data.recipe import Recipe
@@ -246,3 +246,12 @@ def test_real_clips_in_other_codecs_and_sizes_are_equivalent(real_data: Path, tm
     assert next(one for one in told.judged if one.clip_id == clip_of(2)).sound_ms == pytest.approx(
         1000, abs=60
     )
+
+
+def test_a_lock_of_another_version_attests_nothing(release: Path, tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(release, tmp_path / "copy"))
+    lock = copy / layout.LOCK
+    lock.write_bytes(lock.read_bytes() + b"x")
+    with pytest.raises(FatalError, match=r"is not the one that manifest\.json names"):
+        chain.attest(str(copy), str(release), QUIET, out=str(tmp_path / "said.json"))
+    assert not (tmp_path / "said.json").exists()

@@ -1,5 +1,6 @@
 """`catalog build`, `stats`, `export` and `similar`: what they say, and that others read what they write."""
 
+import errno
 import json
 import zipfile
 from collections.abc import Iterator
@@ -9,13 +10,15 @@ import duckdb
 import numpy as np
 import pandas as pd
 import polars as pl
+import pyarrow as pa
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 import pytest
 
 from tests.fakes import rows
 from valor_data import chain, layout, prints, segments
-from valor_data.errors import UserError
+from valor_data.cli import rows as printing
+from valor_data.errors import FatalError, UserError
 from valor_data.recipe import ListSpec
 from valor_data.records import Embedding, Prints, Segment, SplitOf, Verdict
 from valor_data.stages.catalog import Form, lines
@@ -94,6 +97,35 @@ def test_the_official_files_are_read_back_as_the_same_clips(root: str, tmp_path:
 @pytest.mark.parametrize(("form", "name"), [(Form.CSV, "a.csv"), (Form.JSONL, "a.jsonl")])
 def test_lists_are_read_back_as_the_same_clips(root: str, tmp_path: Path, form: Form, name: str) -> None:
     assert gathered([exported(root, form, tmp_path / name)]) == wanted()
+
+
+def test_rows_that_cannot_be_written_leave_the_file_that_was(tmp_path: Path) -> None:
+    old = tmp_path / "a.csv"
+    old.write_text("old")
+
+    def full(_: object) -> str:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(printing, "_cell", full)
+        with pytest.raises(FatalError, match=r"a\.csv: the disk is full"):
+            printing.write(pa.table({"n": [1]}), str(old))
+    assert [path.read_text() for path in tmp_path.iterdir()] == ["old"]
+    printing.write(pa.table({"n": [1]}), str(old))
+    assert old.read_text() == "n\n1\n"
+
+
+def test_what_signs_an_address_is_in_no_export(tmp_path: Path) -> None:
+    folder = tmp_path / "w"
+    Tables.open(str(folder)).append([rows.clip(0, url="https://a.example/v.mp4?X-Amz-Signature=5ecret")])
+    Tables.open(str(folder)).append([rows.caption(0, "A dog barks.")])
+    for form, name in ((Form.CSV, "a.csv"), (Form.JSONL, "a.jsonl"), (Form.COCO, "a.json"), (Form.HF, "hf")):
+        chain.catalog_export(str(folder), form, str(tmp_path / name))
+    said = (tmp_path / "a.csv").read_text() + (tmp_path / "a.jsonl").read_text()
+    said += (tmp_path / "a.json").read_text()
+    said += str(pq.read_table(tmp_path / "hf" / "data")["url"].to_pylist())
+    assert said.count("https://a.example/v.mp4") == 4
+    assert "5ecret" not in said
 
 
 def test_datasets_reads_the_folders(root: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

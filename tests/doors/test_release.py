@@ -230,6 +230,23 @@ def test_a_release_that_stands_is_left_alone(release: Path, mp4s: list[bytes]) -
     assert verify(str(root / "releases/tiny-0.1.1")).ok
 
 
+def test_a_version_whose_files_are_gone_is_not_released_with_other_content(
+    release: Path, mp4s: list[bytes]
+) -> None:
+    root = release.parents[1]
+    was = content(root)
+    shutil.rmtree(release)
+    with opened(root) as workspace:
+        write_release(workspace, progress=False)
+    assert content(root) == was
+    shutil.rmtree(release)
+    with opened(root) as workspace:
+        workspace.tables.append(captions_of(clip_id(0, 0), "changed"))
+        with pytest.raises(UserError, match=r"0\.1\.0 was released before .* raise \[release\] version"):
+            write_release(workspace, progress=False)
+    assert not [path for path in release.rglob("*") if path.is_file()]
+
+
 class Killed(BaseException):
     """Stands for SIGKILL: nothing catches it."""
 

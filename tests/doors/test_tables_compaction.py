@@ -5,6 +5,7 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 from fsspec.implementations.local import LocalFileSystem
 from hypothesis import given, settings
@@ -45,7 +46,11 @@ def files(root: str, table: str) -> list[str]:
     return sorted(path.name for path in Path(root, layout.table_prefix(table)).iterdir())
 
 
-def test_one_part_by_key_remains_and_rows_stay_the_same(root: str) -> None:
+@pytest.mark.parametrize("share", [compaction._SHARE, 2_000])
+def test_one_part_by_key_remains_and_rows_stay_the_same(
+    root: str, share: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(compaction, "_SHARE", share)  # the parts are larger than the smaller one
     tables = fill(root)
     before = seen(tables)
     tables.compact()
@@ -55,6 +60,8 @@ def test_one_part_by_key_remains_and_rows_stay_the_same(root: str) -> None:
         part, manifest = files(root, table)
         assert part.endswith(".compact.parquet")
         assert manifest == layout.MANIFEST
+        keys = pq.read_table(Path(root, layout.table_prefix(table), part))[f"{table[:-1]}_id"].to_pylist()
+        assert keys == sorted(keys)
     names = files(root, "clips")
     tables.compact()
     assert files(root, "clips") == names  # not worth it again

@@ -5,7 +5,7 @@ from pathlib import Path
 from valor_data import layout, search
 from valor_data.chain.captions import open_studio
 from valor_data.chain.notes import DEFAULTS, Notes, Options, writing
-from valor_data.errors import ValorDataError
+from valor_data.errors import UserError, ValorDataError
 from valor_data.recipe import Recipe
 from valor_data.records import LabelTask, Report
 from valor_data.stages import annotate
@@ -30,6 +30,8 @@ def retract(
     `requested`: when the request came in, ISO 8601; else now. `delete_old`: releases that hold such clips are
     deleted, not only marked. Raises UserError for a line that names nothing here, before anything is written.
     """
+    if not reason.strip():
+        raise UserError("--reason: say why, for your own records; name no person")
     requested_at_us = retracting.moment_us(requested) if requested else None
     with writing("release retract", recipe, options) as (workspace, notes):
         found = sharding.standing_releases(workspace)
@@ -59,7 +61,7 @@ def attest(
     notes.counts |= {"clips": said["clips"], **said["counts"]}
     notes.counts |= {"retracted": found.retracted} if found.retracted else {}
     if found.unnamed:
-        notes.warnings.append(f"{found.unnamed} files are named by no clip id; they were passed over")
+        notes.warnings.append(f"passed over, for their names are no clip ids: {found.unnamed} files")
     return notes.report(), found
 
 

@@ -10,7 +10,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from valor_data import layout
 from valor_data.errors import UserError
+from valor_data.tables import full_disk_told
 
 _WIDEST = 60
 
@@ -27,19 +29,32 @@ def show(table: pa.Table, *, as_json: bool, as_csv: bool) -> None:
 
 
 def write(table: pa.Table, out: str) -> None:
-    """Write rows to a file whose suffix says the form. Raises UserError for another suffix."""
+    """Write rows to a file whose suffix says the form, whole or not at all.
+
+    Raises UserError for another suffix, and FatalError for a full disk.
+    """
     table, path = _named_apart(table), Path(out)
     if path.parent != Path() and not path.parent.is_dir():
         raise UserError(f"--out {out}: no folder {path.parent}")
+    if path.suffix not in (".csv", ".json", ".parquet"):
+        raise UserError(f"--out {out}: end the name in .csv, .json or .parquet")
+    temporary = path.with_name(f"{layout.temporary_name()}{path.suffix}")
+    try:
+        with full_disk_told(out):
+            _fill(table, temporary)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _fill(table: pa.Table, path: Path) -> None:
     if path.suffix == ".parquet":
         pq.write_table(table, path, compression="zstd")
     elif path.suffix == ".csv":
         with path.open("w", encoding="utf-8", newline="") as file:
             _csv(table, file)
-    elif path.suffix == ".json":
-        path.write_text(_json(table) + "\n", encoding="utf-8")
     else:
-        raise UserError(f"--out {out}: end the name in .csv, .json or .parquet")
+        path.write_text(_json(table) + "\n", encoding="utf-8")
 
 
 def _named_apart(table: pa.Table) -> pa.Table:

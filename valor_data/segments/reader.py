@@ -220,7 +220,9 @@ def open_list(spec: ListSpec, seconds: float, *, addresses: bool = True) -> Segm
 def _expect(count: int, fields: list[str]) -> None:
     if len(fields) != count:
         if not fields:
-            raise ValueError("a quote is not closed or not doubled inside quotes")
+            raise ValueError(
+                "a quote is not closed or not doubled inside quotes, or a field is over 131,072 letters"
+            )
         raise ValueError(f"{len(fields)} fields where {count} are due")
 
 

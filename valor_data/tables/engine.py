@@ -209,7 +209,8 @@ class Engine:
     def _explained(self, live: Live, error: Exception) -> Exception:
         if isinstance(error, ValorDataError):
             return error
-        if isinstance(error, duckdb.OutOfMemoryException) or "No space left" in str(error):
+        # What streams through Arrow comes as an OSError with DuckDB's words.
+        if any(words in str(error) for words in ("Out of Memory", "No space left")):
             told = str(error).splitlines()[0]
             return FatalError(f"tables: {told}; free memory, or space in {tempfile.gettempdir()}")
         for table, names in live.items():

@@ -55,6 +55,11 @@ def attest(release: str, place: str, *, workers: int | None = None, progress: bo
     with store.local(layout.LOCK) as path:
         with path.open("rb") as file:
             lock_sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+        if lock_sha256 not in [file.sha256 for file in manifest.files if file.path == layout.LOCK]:
+            raise FatalError(
+                f"{store.path(layout.LOCK)}: is not the one that {layout.MANIFEST} names: it was changed, "
+                "or is of another version; get the release again"
+            )
         with tqdm(
             total=manifest.counts["clips"], desc="attest", unit="clip", disable=None if progress else True
         ) as bar:

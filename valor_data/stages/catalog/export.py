@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from valor_data import layout
-from valor_data.errors import UserError
+from valor_data.errors import UserError, without_secrets
 from valor_data.stages.catalog import forms
 from valor_data.stages.catalog.forms import COLUMNS, Row
 from valor_data.stages.catalog.source import Source, open_source
@@ -118,7 +118,7 @@ def _counted(source: Source, counts: Counter[str], *, media: bool) -> Iterator[R
                 counts["clips"] += 1
                 counts["captions"] += len(row["captions"])
                 counts["unsplit"] += row["split"] is None
-                yield row
+                yield row | {"url": without_secrets(row["url"])}  # an export is made to be given away
 
 
 def _copy(source: Source, clip: Row, path: Path) -> None:

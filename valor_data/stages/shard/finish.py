@@ -12,8 +12,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from valor_data import __version__, layout, manifest
+from valor_data.errors import UserError
 from valor_data.manifest import FileEntry, Manifest, ShardEntry
 from valor_data.recipe import Recipe
+from valor_data.records import Release
 from valor_data.revocation import Revocations
 from valor_data.schema import schema_digest
 from valor_data.shards import energon, index
@@ -47,6 +49,9 @@ def finish(
     `before` it is a patch: what that says of how its clips were made and locked holds on."""
     recipe = workspace.recipe
     catalog = _write_catalog(store, facts, plan)
+    content_sha256 = manifest.content_digest([*shards, catalog])
+    if before is None:
+        _refuse_a_second(workspace, store, content_sha256)
     with scratch_file() as path:
         _write_lock(workspace, facts, path, before)
         locked = _put_file(store, layout.LOCK, path)
@@ -67,7 +72,7 @@ def finish(
         derive=_settings(recipe, before),
         shards=tuple(shards),
         files=(*files, sums),
-        content_sha256=manifest.content_digest([*shards, catalog]),
+        content_sha256=content_sha256,
         plan_sha256=plan.digest,
         recipe_sha256=before.manifest.recipe_sha256 if before else recipe.digest,
         schema_sha256=schema_digest(),
@@ -80,6 +85,18 @@ def finish(
     workspace.require_lock()
     store.put_bytes(layout.MANIFEST, made.render())
     return made
+
+
+def _refuse_a_second(workspace: Workspace, store: Store, content_sha256: str) -> None:
+    """No two releases of one version: who holds the first, whose folder is gone here, could not tell."""
+    said = workspace.recipe.release
+    first = next(iter(workspace.tables.rows(Release, name=workspace.recipe.name, version=said.version)), None)
+    if first is not None and first.content_sha256 != content_sha256:
+        store.delete(list(store.list("")))
+        raise UserError(
+            f"{store.root}: {said.version} was released before with other content "
+            f"({first.content_sha256[:12]}), though its files are gone; raise [release] version in the recipe"
+        )
 
 
 def _settings(recipe: Recipe, before: Predecessor | None) -> dict[str, int]:

@@ -127,11 +127,14 @@ def _worst(by_label: dict[str, Counter[str]], counts: dict[str, int]) -> Iterabl
 def save(workspace: Workspace, settled: Settled) -> None:
     """Rows for clips that have none, or whose video a list has moved since; a list's own row stays."""
     made_by = _BY_LABEL if workspace.recipe.split.stratify else _BY_HASH
-    workspace.tables.append(
-        SplitOf.model_validate({"clip_id": clip, "split": settled.splits[video], "made_by": made_by})
+    new = {
+        clip: settled.splits[video]
         for clip, video, name, author in values(settled.rows, "clip_id", "video_id", "split", "split_made_by")
         if name is None or (name != settled.splits[video] and not author.startswith("list:"))
-    )
+    }
+    if new:
+        columns = {"clip_id": [*new], "split": [*new.values()], "made_by": [made_by] * len(new)}
+        workspace.tables.append_arrow(SplitOf.table, pa.table(columns))
 
 
 def _labels(rows: pa.Table) -> dict[str, set[str]]:
