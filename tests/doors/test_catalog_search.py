@@ -1,6 +1,8 @@
 """`catalog search`: what is found, by whom it may be, and the cache that it lies in."""
 
-import multiprocessing
+import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -104,9 +106,11 @@ def test_a_broken_cache_is_built_again_and_one_that_cannot_be_is_told(
 
 
 def test_two_processes_may_build_at_once(root: str) -> None:
-    with multiprocessing.get_context("spawn").Pool(2) as pool:
-        both = pool.starmap(found, [(root, "dog")] * 2)
-    assert both[0] == both[1] == found(root, "dog")
+    words = [sys.executable, "-m", "valor_data", "catalog", "search", "dog", "--json", "--workspace", root]
+    running = [subprocess.Popen(words, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    both = [json.loads(process.communicate()[0]) for process in running]
+    assert both[0] == both[1]
+    assert len(both[0]) == len(found(root, "dog")) > 0
 
 
 def test_no_workspace_is_told(tmp_path: Path) -> None:

@@ -44,7 +44,8 @@ def _forked(recipe_path: str, workspace: str, arm: Callable[[], None]) -> int:
     try:
         arm()
         report = _run(recipe_path, workspace)
-        manifest = json.loads(Path(workspace, report.outputs[-1], "manifest.json").read_text())
+        (release,) = (output for output in report.outputs if output.startswith("releases/"))
+        manifest = json.loads(Path(workspace, release, "manifest.json").read_text())
         counts = report.counts
         print(json.dumps({"digest": manifest["content_sha256"], "ok": report.ok, **counts}), flush=True)
         os._exit(0 if report.ok else 1)

@@ -275,6 +275,12 @@ class TestSpread:
         assert found.quantiles[1.0] == max(there)
         assert found.quantiles[0.5] == sorted(there)[(len(there) + 1) // 2 - 1]
 
+    @pytest.mark.parametrize("values", [[5e-324, -21.0], [-5e-324, 21.0]])
+    def test_numbers_next_to_nothing_lie_between_the_edges(self, values: list[float]) -> None:
+        bars = rules.spread(column(values)).bars
+        assert bars[0].low <= min(values)
+        assert bars[-1].high >= max(values)
+
     def test_thresholds_are_round(self) -> None:
         found = rules.spread(column([-70.0, -3.0]))
         assert [drop.at for drop in found.drops] == [float(at) for at in range(-70, 5, 5)]

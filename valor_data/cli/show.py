@@ -26,7 +26,7 @@ def report(report: "Report", *, as_json: bool) -> None:
 def _for_people(report: "Report") -> None:
     state = "done" if report.ok else "NOT ok"
     print(f"{report.command}: {state} in {report.seconds:.1f} s  ({report.workspace})")
-    width = max(14, *map(len, report.counts))
+    width = max([14, *map(len, report.counts)])
     for name, count in report.counts.items():
         print(f"  {name:<{width}}{count:>12,}")
     if report.reasons:

@@ -100,5 +100,7 @@ def round_steps(low: float, high: float) -> list[float]:
     power = 10.0 ** np.floor(np.log10(width))
     step = float(next(power * factor for factor in (1, 2, 5, 10) if power * factor >= width))
     first, last = int(np.floor(low / step)), int(np.ceil(high / step))
+    # A number next to nothing vanishes in the quotient.
+    first, last = first - (first * step > low), last + (last * step < high)
     # Through the decimal form, for 3 * 0.1 is not 0.3.
     return [float(f"{number * step:.12g}") for number in range(first, max(last, first + 1) + 1)]

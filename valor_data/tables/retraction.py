@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.dataset as ds
 
 from valor_data.errors import Reason
 from valor_data.records import TABLES
@@ -142,9 +143,12 @@ def _without(parts: Parts, engine: Engine, table: str, columns: Mapping[str, Col
     touched = [name for name, rows in found.items() if rows]
     if not touched:
         return 0
-    # Arrow would read far ahead of what is written.
+    # Arrow would read far ahead of what is written, and hold the bytes of a whole part.
     kept = engine.dataset(table, touched, whole.schema).scanner(
-        filter=~doomed, batch_readahead=1, fragment_readahead=1
+        filter=~doomed,
+        batch_readahead=1,
+        fragment_readahead=1,
+        fragment_scan_options=ds.ParquetFragmentScanOptions(pre_buffer=False),
     )
     with parts.compacting(table, whole.schema, touched) as part:
         for group in row_groups(kept.to_batches()):

@@ -6,7 +6,8 @@ clip goes, and those behind it move up. What the version before says of each cli
 facts come from its catalog, the prints from its lock, whatever the workspace has learnt since.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from copy import copy
 from typing import Any, NamedTuple
 
@@ -27,6 +28,7 @@ from valor_data.store import Store
 from valor_data.workspace import Workspace
 
 _PLACE = ("shard", "shard_index")
+_ROWS_AT_A_TIME = 50_000
 
 
 class Standing(NamedTuple):
@@ -43,16 +45,25 @@ class Standing(NamedTuple):
 
     def clips(self) -> "pa.ChunkedArray[Any]":
         """Ids of its clips. Raises FatalError where its catalog cannot be read."""
-        return self._catalog(["clip_id"])["clip_id"]
+        with self._catalog() as catalog:
+            return catalog.read(["clip_id"])["clip_id"]
 
-    def catalog(self) -> pa.Table:
-        """Facts and place of its clips. Raises FatalError."""
-        return self._catalog(None)
+    def catalog_without(self, gone: Collection[str]) -> pa.Table:
+        """Facts and place of its clips but for some. Raises FatalError."""
+        left_out = pa.array(sorted(gone), pa.string())
+        with self._catalog() as catalog:
+            # A million clips are a gigabyte, which is never held twice.
+            kept = [
+                batch.filter(pc.invert(pc.is_in(batch["clip_id"], value_set=left_out)))
+                for batch in catalog.iter_batches(_ROWS_AT_A_TIME)
+            ]
+        return pa.Table.from_batches(kept)
 
-    def _catalog(self, columns: list[str] | None) -> pa.Table:
+    @contextmanager
+    def _catalog(self) -> Iterator[pq.ParquetFile]:
         try:
-            with self.store.open_read(layout.CATALOG) as file:
-                return pq.read_table(file, columns=columns)
+            with self.store.open_read(layout.CATALOG) as file, pq.ParquetFile(file) as catalog:
+                yield catalog
         except (FileNotFoundError, pa.ArrowException) as error:
             raise FatalError(
                 f"{self.store.path(layout.CATALOG)}: not readable ({str(error).splitlines()[0]}); restore it "
@@ -97,15 +108,11 @@ def patch_release(workspace: Workspace, old: Standing, gone: Collection[str]) ->
     store = Store.open(workspace.store.path(prefix.rstrip("/")))
     store.sweep_temporary()
     store.delete(list(store.list("")))
-    table = old.catalog()
-    gone_rows = pc.is_in(table["clip_id"], value_set=pa.array(sorted(gone), pa.string()))
-    if pc.all(gone_rows).as_py():
+    kept = old.catalog_without(gone)
+    if not kept.num_rows:
         raise FatalError(
             f"{old.store.root}: no clip would be left; delete the release, for there is nothing to follow it"
         )
-    kept = table.filter(pc.invert(gone_rows))
-    removed = table.num_rows - kept.num_rows
-    del table  # a million clips are a gigabyte
     cut, sources = _cut(old.manifest, kept)
     recipe = workspace.recipe
     said = {"version": version, "title": old.manifest.title, "licence": old.manifest.licence}
@@ -129,6 +136,7 @@ def patch_release(workspace: Workspace, old: Standing, gone: Collection[str]) ->
     patched.recipe = recipe
     made = finish(patched, store, facts, plan, shards, Predecessor(old.store, old.manifest))
     release = Standing(prefix, store, made)
+    removed = old.manifest.counts["clips"] - kept.num_rows
     return Patched(release, removed, rewritten, len(shards) - rewritten)
 
 
