@@ -363,6 +363,7 @@ def end_of(root: Path) -> dict[str, Any]:
     }
 
 
+@pytest.mark.timeout(900)  # a run for every write
 @pytest.mark.slow
 @pytest.mark.parametrize("delete_old", [False, True])
 def test_a_kill_anywhere_resumes_to_the_same_end(filled: Path, tmp_path: Path, delete_old: bool) -> None:

@@ -40,6 +40,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         yield recipe
 
 
+@pytest.mark.timeout(900)  # a run for every write
 def test_a_kill_between_any_two_writes_resumes_to_the_same_release(small: Path, tmp_path: Path) -> None:
     script = Path(__file__).with_name("killed_run.py")
     ran = subprocess.run(
