@@ -123,7 +123,7 @@ def test_two_releases_of_one_version_and_broken_ones_are_told(versions: Path, tm
     with pytest.raises(UserError, match="no column 'labels'"), diff(str(first), str(other)):
         pass
     (other / "manifest.json").unlink()
-    with pytest.raises(UserError, match="no finished release there"), diff(str(first), str(other)):
+    with pytest.raises(UserError, match="no release there"), diff(str(first), str(other)):
         pass
 
 

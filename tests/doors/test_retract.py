@@ -39,6 +39,7 @@ from valor_data.records import (
     Video,
 )
 from valor_data.revocation import Revocations
+from valor_data.shards import ReleaseReader
 from valor_data.stages.release import verify
 from valor_data.stages.shard import write_release
 from valor_data.store import Store
@@ -219,6 +220,14 @@ def test_the_version_before_is_marked_and_both_verify(root: Path) -> None:
     assert clip_of(3) not in note
     for release in (OLD, NEW):
         assert verify(str(root / release)).problems == []
+    # The old version still holds the clip, and nothing of ours hands it out.
+    chain.catalog_export(str(root / OLD), "jsonl", str(root.parent / "old.jsonl"))
+    told = (root.parent / "old.jsonl").read_text()
+    assert clip_of(4) in told
+    assert clip_of(3) not in told
+    held = pq.read_table(root / OLD / layout.CATALOG).num_rows
+    assert chain.stats(str(root / OLD)).clips == held - 1
+    assert clip_of(3) not in [clip.key for clip in ReleaseReader(Store.open(str(root / OLD)))]
     # Linked, not written: the very files.
     shared = [
         path for path in (root / OLD).glob("train/*.tar") if path.samefile(root / NEW / "train" / path.name)

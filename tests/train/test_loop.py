@@ -24,7 +24,7 @@ ALONE = Place(Share(), torch.device("cpu"))
 
 @pytest.fixture(scope="session")
 def words(release: Path) -> Words:
-    readers = open_releases(config(release, release).data)
+    readers = open_releases(config(release, release).data.sources)
     texts = [sample.members["txt"].decode() for sample in readers[0]]
     return Words.of(texts, 80)
 

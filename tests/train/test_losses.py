@@ -111,6 +111,15 @@ def test_a_row_without_any_token_scores_zero_and_spoils_nothing() -> None:
     assert text.grad.isfinite().all()
 
 
+def test_mgc_is_the_mean_over_the_words_that_count() -> None:
+    logits = torch.randn(4, 7, generator=torch.Generator().manual_seed(0))
+    truth, counts = torch.tensor([1, 6, 0, 3]), torch.tensor([True, False, True, True])
+    chances = logits.softmax(-1)[range(4), truth]
+    expected = -(chances[counts].log().mean())
+    assert losses.mgc_loss(logits, truth, counts).item() == pytest.approx(expected.item(), abs=1e-6)
+    assert losses.mgc_loss(logits, truth, ~counts & counts).item() == 0
+
+
 def test_true_pairs_that_are_told_apart_cost_little() -> None:
     assert losses.mga_loss(torch.eye(6), 0.05).item() < 1e-6
     assert losses.mga_loss(torch.zeros(6, 6), 0.05).item() == pytest.approx(torch.tensor(6.0).log().item())

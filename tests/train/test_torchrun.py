@@ -15,9 +15,9 @@ from valor_data.train import checkpoint
 
 def run(folder: Path, release: Path, processes: int, **optim: object) -> Path:
     """A run of three steps without dropout; its folder."""
-    text = TOML.format(release=release).split("[[validation]]")[0]
+    text = TOML.format(release=release).split("[optim]")[0]
     text = text.replace("[model.text]", "dropout = 0.0\n[model.text]\ndropout = 0.0")
-    settings = {"steps": 3, "save_every": 2, "log_every": 1, "rate": 1e-3, **optim}
+    settings = {"steps": 3, "save_every": 2, "validate_every": 3, "log_every": 1, "rate": 1e-3, **optim}
     lines = [f"{name} = {json.dumps(value)}" for name, value in settings.items()]
     folder.mkdir()
     (folder / "small.toml").write_text(text + "[optim]\n" + "\n".join(lines) + "\n")
@@ -48,8 +48,11 @@ def test_two_processes_train_the_model_of_one(alone: Path, release: Path, tmp_pa
         for folder in (made, alone)
     )
     for ours, theirs in zip(told, expected, strict=True):
-        assert ours["grad_norm"] == pytest.approx(theirs["grad_norm"], rel=1e-3)
+        if "grad_norm" in theirs:
+            assert ours["grad_norm"] == pytest.approx(theirs["grad_norm"], rel=1e-3)
         for name in theirs:
+            if name == "validation":  # of eleven clips: where two score nearly alike, a rank may turn
+                assert ours[name] == pytest.approx(theirs[name], abs=2)
             if name.startswith("mga"):
                 assert ours[name] == pytest.approx(theirs[name], rel=1e-3), name
     newest = [checkpoint.newest(folder) for folder in (made, alone)]

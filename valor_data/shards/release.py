@@ -8,7 +8,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
 from copy import copy
 from pathlib import Path
-from typing import Any, Protocol, Self
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -21,24 +21,9 @@ from valor_data.revocation import Revocations
 from valor_data.shards import tar
 from valor_data.shards.index import Index, of_release
 from valor_data.shards.reader import Sample
+from valor_data.shards.standing import Objects, manifest_of, revoked_of
 
 _MOST_OPEN = 256
-
-
-class Objects(Protocol):
-    """The folder or object store that holds a release: what `valor_data.store.Store` is."""
-
-    root: str
-    is_local: bool
-
-    def path(self, key: str) -> str:
-        """Where an object lies."""
-
-    def get_bytes(self, key: str) -> bytes:
-        """A whole object."""
-
-    def get_range(self, key: str, offset: int, length: int) -> bytes:
-        """Some bytes of an object; fewer where it ends before."""
 
 
 class Members(Mapping[str, bytes]):
@@ -89,7 +74,7 @@ class ReleaseReader:
         self._store, self._split, self._revoked, self._hashed = store, split, revoked, hashed
         self._process = os.getpid()
         self._open: OrderedDict[int, mmap.mmap] = OrderedDict()
-        said = _manifest(store)
+        said = manifest_of(store)
         self.content_sha256 = said.content_sha256
         """The digest that names the release's content."""
         self._index = _index(store, said)
@@ -97,7 +82,7 @@ class ReleaseReader:
         if self._index.shards != tuple(shard.path for shard in said.shards):
             raise FatalError(f"{store.path(layout.INDEX)}: is the index of another release")
         self._lists = [
-            listed for listed in (_revoked(store, said), revoked) if listed is not None and len(listed)
+            listed for listed in (revoked_of(store, said), revoked) if listed is not None and len(listed)
         ]
         self._rows = self._readable()
 
@@ -241,19 +226,6 @@ def _reopened(
     return kind(store, split, revoked=revoked, hashed=hashed)
 
 
-def _manifest(store: Objects) -> Manifest:
-    try:
-        return Manifest.parse(store.get_bytes(layout.MANIFEST))
-    except FileNotFoundError:
-        raise UserError(
-            f"{store.root}: no release there; give the folder that holds {layout.MANIFEST}"
-        ) from None
-    except ValueError:
-        raise FatalError(
-            f"{store.path(layout.MANIFEST)}: not readable; run valor-data release verify"
-        ) from None
-
-
 def _index(store: Objects, said: Manifest) -> Index:
     entry, where = of_release(said, layout.INDEX), store.path(layout.INDEX)
     if entry is None:
@@ -269,18 +241,3 @@ def _index(store: Objects, said: Manifest) -> Index:
     if len(index) != said.counts["clips"]:
         raise FatalError(f"{where}: {len(index)} rows, where the release has {said.counts['clips']} clips")
     return index
-
-
-def _revoked(store: Objects, said: Manifest) -> Revocations | None:
-    try:
-        return Revocations.parse(store.get_bytes(layout.REVOKED))
-    except FileNotFoundError as error:
-        if said.revoked is None:
-            return None
-        fault: Exception = error
-    except ValueError as error:
-        fault = error
-    what = "missing" if isinstance(fault, FileNotFoundError) else "not readable"
-    raise FatalError(
-        f"{store.path(layout.REVOKED)}: {what}; without it nobody may read the release: fetch it again"
-    )

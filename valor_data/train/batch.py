@@ -19,7 +19,7 @@ from valor_data.media.take import take_frames, take_sound
 from valor_data.shards import ReleaseReader
 from valor_data.signals.fbank import log_mel
 from valor_data.store import Store
-from valor_data.train.config import DataConfig, ModelConfig
+from valor_data.train.config import DataConfig, ModelConfig, Source
 from valor_data.train.masking import Dice, Masked, mask_words
 from valor_data.train.model import Clips, Texts
 from valor_data.train.sampling import pick, slices
@@ -157,9 +157,9 @@ class ClipSet(Dataset[Item]):
         return self._decoder(sample.key, sample.members, draw.turn)
 
 
-def open_releases(data: DataConfig) -> list[ReleaseReader]:
+def open_releases(sources: Iterable[Source]) -> list[ReleaseReader]:
     """A reader for each source. Raises UserError where there is no release."""
-    return [ReleaseReader(Store.open(source.release), source.split) for source in data.sources]
+    return [ReleaseReader(Store.open(source.release), source.split) for source in sources]
 
 
 class Collate:

@@ -15,9 +15,9 @@ Probability = Annotated[float, Field(ge=0, lt=1)]
 class Tower(Section):
     """Sizes of a Transformer."""
 
-    width: Count
-    layers: Count
-    heads: Count
+    width: Count = 768
+    layers: Count = 12
+    heads: Count = 12
     mlp_ratio: Annotated[float, Field(gt=0)] = 4.0
 
     @model_validator(mode="after")
@@ -42,9 +42,6 @@ class VisionConfig(Tower):
     """Frames are squares of so many pixels."""
     patch: Count = 16
     """CLIP: side of a patch."""
-    width: Count = 768
-    layers: Count = 12
-    heads: Count = 12
 
 
 class AudioConfig(Tower):
@@ -58,9 +55,6 @@ class AudioConfig(Tower):
     patch: Count = 16
     first_tokens: Literal[1, 2] = 1
     """CLS; 2: also the distillation token that AST was trained with and VALOR drops."""
-    width: Count = 768
-    layers: Count = 12
-    heads: Count = 12
     dropout: Probability = 0.1
 
 
@@ -71,9 +65,6 @@ class TextConfig(Tower):
     """Name or folder of a BERT of Hugging Face; empty: random."""
     vocabulary: Count = 30_522
     positions: Count = 512
-    width: Count = 768
-    layers: Count = 12
-    heads: Count = 12
     dropout: Probability = 0.1
 
 

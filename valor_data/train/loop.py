@@ -113,7 +113,7 @@ class _Run:
         size = data.batch // settings.accumulate
         if size % share.world:
             raise UserError(f"data.batch: {size} clips a pass cannot be shared by {share.world} processes")
-        readers = open_releases(data)
+        readers = open_releases(data.sources)
         weights = [source.weight for source in data.sources]
         schedule = Schedule([len(reader) for reader in readers], weights, size, settings.seed)
         clips = ClipSet(readers, Decoder(data, self._config.model, settings.seed))

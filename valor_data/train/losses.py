@@ -104,3 +104,10 @@ def mga_loss(scores_BB: Tensor, temperature: Tensor | float, joins_B: Tensor | N
     terms_B = F.cross_entropy(logits_BB, true_B, reduction="none")
     terms_B = terms_B + F.cross_entropy(logits_BB.T, true_B, reduction="none")
     return terms_B.masked_fill(~joins_B, 0.0).sum() / (2 * joins_B.sum().clamp(min=1))
+
+
+def mgc_loss(logits_MV: Tensor, truth_M: Tensor, counts_M: Tensor, words: Tensor | None = None) -> Tensor:
+    """Mean cross-entropy at the masked words that count (VALOR eq. 5), or their sum over `words`."""
+    terms_M = F.cross_entropy(logits_MV.float(), truth_M, reduction="none")
+    of = counts_M.sum() if words is None else words
+    return (terms_M * counts_M).sum() / of.clamp(min=1e-9)

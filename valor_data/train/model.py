@@ -204,10 +204,9 @@ class Valor(nn.Module):
         logits_GMV = self.bert.predict(states_GMD)
         for number, (name, joins_B) in enumerate(joins.items()):
             counts_M = joins_B[row_M]
-            loss_M = F.cross_entropy(logits_GMV[number].float(), masked.truth_M, reduction="none")
-            # The mean over the words of all processes, of which DDP takes the mean over processes.
-            words_1 = everyone(counts_M.sum()[None]).float().mean().clamp(min=1e-9)
-            found[name] = (loss_M * counts_M).sum() / words_1
+            # Over the words of all processes, for DDP takes the mean of what each finds.
+            words = everyone(counts_M.sum()[None]).float().mean()
+            found[name] = losses.mgc_loss(logits_GMV[number], masked.truth_M, counts_M, words)
         return found
 
     def look(

@@ -10,7 +10,7 @@ import torch
 import torch.distributed as dist
 from torch import nn
 from torch.distributed.checkpoint import state_dict as sharing
-from torch.distributed.fsdp import fully_shard
+from torch.distributed.fsdp import fully_shard, register_fsdp_forward_method
 from torch.nn.parallel import DistributedDataParallel
 
 from valor_data.errors import UserError
@@ -96,6 +96,8 @@ def wrap(model: nn.Module, config: OptimConfig, place: Place) -> nn.Module:
             ):  # BERT's parts are called one by one, so it is shared as a whole
                 fully_shard(block)
         fully_shard(model)
+        for name in ("see", "compare_text", "compare_clips", "scores", "look"):  # what validation calls
+            register_fsdp_forward_method(model, name)
         return model
     return DistributedDataParallel(model, device_ids=[place.device] if place.device.type == "cuda" else None)
 

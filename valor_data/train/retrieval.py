@@ -31,9 +31,11 @@ class Ranks(NamedTuple):
 @torch.no_grad()
 def all_scores(model: Valor, texts: Compared, clips: Compared) -> Floats:
     """Every text beside every clip, (Q, B) in fp32, some texts at a time."""
+    device = model.temperature.device
+    clips = Compared(*(part.to(device) for part in clips))
     found = np.empty((len(texts.features_BNC), len(clips.features_BNC)), np.float32)
     for start in range(0, len(found), _TEXTS_AT_A_TIME):
-        some = Compared(*(part[start : start + _TEXTS_AT_A_TIME] for part in texts))
+        some = Compared(*(part[start : start + _TEXTS_AT_A_TIME].to(device) for part in texts))
         scores = model.scores(some, clips)
         found[start : start + _TEXTS_AT_A_TIME] = scores.float().cpu().numpy()
     return found

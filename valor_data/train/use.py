@@ -13,7 +13,7 @@ from valor_data.store import Store
 from valor_data.train import checkpoint, evaluate, loop, parallel
 from valor_data.train.batch import open_releases
 from valor_data.train.build import build
-from valor_data.train.config import Pretrain, Source
+from valor_data.train.config import Pretrain
 from valor_data.train.loop import Trained
 from valor_data.train.model import Valor
 from valor_data.train.words import Words
@@ -37,7 +37,7 @@ def pretrain(config: Pretrain, *, progress: bool = True) -> Trained:
         config, words = _with_words(config)
         validate = None
         if config.validation:
-            readers = [_reader(source) for source in config.validation]
+            readers = open_releases(config.validation)
 
             def validate(model: Valor, words: Words) -> float:
                 return evaluate.recall(model, config, words, readers)
@@ -79,10 +79,6 @@ def _of_subset(reader: ReleaseReader, subset: str) -> frozenset[str]:
     return frozenset(found)
 
 
-def _reader(source: Source) -> ReleaseReader:
-    return ReleaseReader(Store.open(source.release), source.split)
-
-
 def _with_words(config: Pretrain) -> tuple[Pretrain, Words]:
     """The vocabulary: of the run's last checkpoint, of the config's file, or made of the captions."""
     standing = checkpoint.newest(Path(config.out))
@@ -106,10 +102,9 @@ def _with_words(config: Pretrain) -> tuple[Pretrain, Words]:
 
 
 def _from_captions(config: Pretrain) -> Words:
-    readers = open_releases(config.data)
     captions = (
         str(one["text"])
-        for reader in readers
+        for reader in open_releases(config.data.sources)
         for sample in reader
         for one in json.loads(sample.members["json"])["captions"]
     )

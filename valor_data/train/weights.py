@@ -4,7 +4,7 @@
 """
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -59,27 +59,50 @@ def vision_norm(source: str) -> tuple[Tensor, Tensor]:
     return torch.tensor(processor.image_mean), torch.tensor(processor.image_std)
 
 
+class _Block(NamedTuple):
+    """How Hugging Face names the parts of a block."""
+
+    prefix: str
+    """Of a block, by its number."""
+    qkv: tuple[str, str, str]
+    """Projections that ours fuses."""
+    parts: tuple[str, ...]
+    """Theirs of `_PARTS`."""
+
+
+_PARTS = ("attention.out", "norm1", "norm2", "mlp.into", "mlp.out")
+_BERT = _Block(
+    "bert.encoder.layer.{}",
+    ("attention.self.query", "attention.self.key", "attention.self.value"),
+    (
+        "attention.output.dense",
+        "attention.output.LayerNorm",
+        "output.LayerNorm",
+        "intermediate.dense",
+        "output.dense",
+    ),
+)
+_CLIP = _Block(
+    "encoder.layers.{}",
+    ("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"),
+    ("self_attn.out_proj", "layer_norm1", "layer_norm2", "mlp.fc1", "mlp.fc2"),
+)
+_AST = _Block(
+    "layers.{}",
+    ("attention.q_proj", "attention.k_proj", "attention.v_proj"),
+    ("attention.o_proj", "layernorm_before", "layernorm_after", "mlp.fc1", "mlp.fc2"),
+)
+
+
 def _bert(found: Weights, layers: int) -> Iterator[tuple[str, Tensor]]:
     yield "words.weight", found["bert.embeddings.word_embeddings.weight"]
     yield "positions.weight", found["bert.embeddings.position_embeddings.weight"]
     yield "kinds", found["bert.embeddings.token_type_embeddings.weight"]
+    yield "head_bias", found["cls.predictions.bias"]
     yield from _renamed(found, "bert.embeddings.LayerNorm", "norm")
-    for layer in range(layers):
-        theirs, ours = f"bert.encoder.layer.{layer}", f"blocks.{layer}"
-        yield from _fused(
-            found, f"{theirs}.attention.self", ("query", "key", "value"), f"{ours}.attention.qkv"
-        )
-        for part, name in (
-            ("attention.output.dense", "attention.out"),
-            ("attention.output.LayerNorm", "norm1"),
-            ("intermediate.dense", "mlp.into"),
-            ("output.dense", "mlp.out"),
-            ("output.LayerNorm", "norm2"),
-        ):
-            yield from _renamed(found, f"{theirs}.{part}", f"{ours}.{name}")
     yield from _renamed(found, "cls.predictions.transform.dense", "head")
     yield from _renamed(found, "cls.predictions.transform.LayerNorm", "head_norm")
-    yield "head_bias", found["cls.predictions.bias"]
+    yield from _blocks(found, _BERT, layers)
 
 
 def _clip(found: Weights, layers: int) -> Iterator[tuple[str, Tensor]]:
@@ -88,51 +111,32 @@ def _clip(found: Weights, layers: int) -> Iterator[tuple[str, Tensor]]:
     yield "positions", found["embeddings.position_embedding.weight"]
     yield from _renamed(found, "pre_layrnorm", "norm_before")
     yield from _renamed(found, "post_layernorm", "norm_after")
-    for layer in range(layers):
-        theirs, ours = f"encoder.layers.{layer}", f"blocks.{layer}"
-        yield from _fused(
-            found, f"{theirs}.self_attn", ("q_proj", "k_proj", "v_proj"), f"{ours}.attention.qkv"
-        )
-        for part, name in (
-            ("self_attn.out_proj", "attention.out"),
-            ("layer_norm1", "norm1"),
-            ("layer_norm2", "norm2"),
-            ("mlp.fc1", "mlp.into"),
-            ("mlp.fc2", "mlp.out"),
-        ):
-            yield from _renamed(found, f"{theirs}.{part}", f"{ours}.{name}")
+    yield from _blocks(found, _CLIP, layers)
 
 
 def _ast(found: Weights, layers: int, first_tokens: int) -> Iterator[tuple[str, Tensor]]:
     firsts = torch.cat([found["embeddings.cls_token"][0], found["embeddings.distillation_token"][0]])
-    yield "first", firsts[:first_tokens]
     positions = found["embeddings.position_embeddings"][0]
+    yield "first", firsts[:first_tokens]
     yield "positions", torch.cat([positions[:first_tokens], positions[2:]])
     yield from _renamed(found, "embeddings.patch_embeddings.projection", "patches")
     yield from _renamed(found, "layernorm", "norm_after")
+    yield from _blocks(found, _AST, layers)
+
+
+def _blocks(found: Weights, block: _Block, layers: int) -> Iterator[tuple[str, Tensor]]:
     for layer in range(layers):
-        theirs, ours = f"layers.{layer}", f"blocks.{layer}"
-        yield from _fused(
-            found, f"{theirs}.attention", ("q_proj", "k_proj", "v_proj"), f"{ours}.attention.qkv"
-        )
-        for part, name in (
-            ("attention.o_proj", "attention.out"),
-            ("layernorm_before", "norm1"),
-            ("layernorm_after", "norm2"),
-            ("mlp.fc1", "mlp.into"),
-            ("mlp.fc2", "mlp.out"),
-        ):
+        theirs, ours = block.prefix.format(layer), f"blocks.{layer}"
+        for kind in ("weight", "bias"):
+            fused = [found[f"{theirs}.{part}.{kind}"] for part in block.qkv]
+            yield f"{ours}.attention.qkv.{kind}", torch.cat(fused)
+        for part, name in zip(block.parts, _PARTS, strict=True):
             yield from _renamed(found, f"{theirs}.{part}", f"{ours}.{name}")
 
 
 def _renamed(found: Weights, theirs: str, ours: str) -> Iterator[tuple[str, Tensor]]:
     for kind in ("weight", "bias"):
         yield f"{ours}.{kind}", found[f"{theirs}.{kind}"]
-
-
-def _fused(found: Weights, theirs: str, parts: tuple[str, ...], ours: str) -> Iterator[tuple[str, Tensor]]:
-    for kind in ("weight", "bias"):
-        yield f"{ours}.{kind}", torch.cat([found[f"{theirs}.{part}.{kind}"] for part in parts])
 
 
 def _resized(

@@ -12,11 +12,11 @@ from tqdm import tqdm
 from valor_data import layout, neighbours
 from valor_data.errors import FatalError, UserError
 from valor_data.manifest import Manifest
-from valor_data.revocation import Revocations
 from valor_data.runner.engines import InlineEngine, Job, LocalEngine
 from valor_data.runner.interrupts import Interrupts
 from valor_data.runner.stage import Done
 from valor_data.runner.worker import Ended, Stop
+from valor_data.shards import manifest_of, revoked_of
 from valor_data.shards.lock import read_lock
 from valor_data.stages.attest.copies import Copies, Item, Looking, find_copies
 from valor_data.stages.attest.judging import Judged, Locked, Seen, State, judge
@@ -46,12 +46,12 @@ def attest(release: str, place: str, *, workers: int | None = None, progress: bo
     Raises UserError where there is no release, no lock in it, or no copy; FatalError for a broken lock.
     """
     store = Store.open(release)
-    manifest = _manifest(store)
+    manifest = _with_lock(store)
     copies = find_copies(place)
     judged: list[Judged] = []
     suspects: list[tuple[Locked, Seen]] = []
     retracted = 0
-    revoked = _revoked(store)
+    revoked = revoked_of(store, manifest)
     with store.local(layout.LOCK) as path:
         with path.open("rb") as file:
             lock_sha256 = hashlib.file_digest(file, "sha256").hexdigest()
@@ -90,33 +90,13 @@ def write(attested: Attested, path: Path) -> None:
         temporary.unlink(missing_ok=True)
 
 
-def _manifest(store: Store) -> Manifest:
-    try:
-        found = Manifest.parse(store.get_bytes(layout.MANIFEST))
-    except FileNotFoundError:
-        raise UserError(
-            f"{store.root}: no release there; give the folder that holds {layout.MANIFEST}"
-        ) from None
-    except ValueError as error:
-        raise FatalError(
-            f"{store.path(layout.MANIFEST)}: not readable: {str(error).splitlines()[0]}"
-        ) from None
+def _with_lock(store: Store) -> Manifest:
+    said = manifest_of(store)
     if not store.exists(layout.LOCK):
         raise UserError(
             f"{store.root}: this release has no {layout.LOCK}, so only its own hashes attest a copy of it"
         )
-    return found
-
-
-def _revoked(store: Store) -> Revocations | None:
-    try:
-        return Revocations.parse(store.get_bytes(layout.REVOKED))
-    except FileNotFoundError:
-        return None
-    except ValueError as error:
-        raise FatalError(
-            f"{store.path(layout.REVOKED)}: not readable: {str(error).splitlines()[0]}"
-        ) from None
+    return said
 
 
 def _groups(path: Path) -> Iterator[list[Locked]]:

@@ -15,8 +15,8 @@ import pyarrow.parquet as pq
 
 from valor_data import layout
 from valor_data.errors import FatalError, UserError
-from valor_data.manifest import Manifest
 from valor_data.revocation import Revocations
+from valor_data.shards import manifest_of, revoked_of
 from valor_data.store import Store
 from valor_data.tables import HIDING, Tables, made_of
 
@@ -37,7 +37,6 @@ class Source:
     licence: str
     """Empty for a workspace, as is the version."""
     is_release: bool
-    revoked: Revocations | None
 
     @cached_property
     def path(self) -> Path:
@@ -50,19 +49,12 @@ class Source:
             known = set(file.schema_arrow.names)
             hiding = [name for name in HIDING if name in known]
             asked = [name for name in columns if name in known]
-            for batch in file.iter_batches(_ROWS, columns=[*dict.fromkeys([*asked, *hiding, "clip_id"])]):
-                shown = self._shown(batch, hiding)
-                if shown.num_rows:
-                    yield shown.select(asked)
-
-    def _shown(self, batch: pa.RecordBatch, hiding: Collection[str]) -> pa.RecordBatch:
-        for name in hiding:
-            hidden: Any = batch[name]
-            batch = batch.filter(pc.invert(hidden))
-        if self.revoked is not None and len(self.revoked):
-            kept = [not self.revoked.holds(str(clip)) for clip in batch["clip_id"].to_pylist()]
-            batch = batch.filter(pa.array(kept, pa.bool_()))
-        return batch
+            for batch in file.iter_batches(_ROWS, columns=[*dict.fromkeys([*asked, *hiding])]):
+                for name in hiding:
+                    hidden: Any = batch[name]
+                    batch = batch.filter(pc.invert(hidden))
+                if batch.num_rows:
+                    yield batch.select(asked)
 
 
 @contextmanager
@@ -83,25 +75,37 @@ def open_source(root: str) -> Iterator[Source]:
 
 
 def _release(store: Store, stack: ExitStack) -> Source:
+    said = manifest_of(store)
+    revoked = revoked_of(store, said)
     try:
-        said = Manifest.parse(store.get_bytes(layout.MANIFEST))
         path = stack.enter_context(store.local(layout.CATALOG))
-        revoked = Revocations.parse(store.get_bytes(said.revoked)) if said.revoked else None
         pq.read_schema(path)
-    except (ValueError, FileNotFoundError) as error:
+    except (pa.ArrowException, FileNotFoundError) as error:
         told = str(error).splitlines()[0]
         raise FatalError(
             f"{store.root}: no whole release ({told}); 'valor-data release verify' says more"
         ) from error
     digest = layout.digest([said.content_sha256, revoked.render().decode() if revoked else ""])
-    return Source(store, lambda: path, digest, said.name, said.version, said.licence, True, revoked)
+    if revoked is not None and len(revoked):
+        path = _thinned(path, revoked, stack)
+    return Source(store, lambda: path, digest, said.name, said.version, said.licence, True)
+
+
+def _thinned(catalog: Path, revoked: Revocations, stack: ExitStack) -> Path:
+    """The catalog without what was taken down since it was written, so that not even a count tells of it."""
+    path = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="valor-data-")), layout.CATALOG)
+    with pq.ParquetFile(catalog) as file, pq.ParquetWriter(path, file.schema_arrow) as writer:
+        for batch in file.iter_batches(_ROWS):
+            kept = [not revoked.holds(str(clip)) for clip in batch["clip_id"].to_pylist()]
+            writer.write_batch(batch.filter(pa.array(kept, pa.bool_())))
+    return path
 
 
 def _workspace(store: Store, stack: ExitStack) -> Source:
     tables = Tables.open(store.root)
     digest = tables.digest()
     name = store.root.rstrip("/").rsplit("/", 1)[-1]
-    return Source(store, partial(_current, store, tables, digest, stack), digest, name, "", "", False, None)
+    return Source(store, partial(_current, store, tables, digest, stack), digest, name, "", "", False)
 
 
 def _current(store: Store, tables: Tables, digest: str, stack: ExitStack) -> Path:

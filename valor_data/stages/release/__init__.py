@@ -3,7 +3,6 @@
 verify    is it whole, and does it say the same everywhere?
 diff      what has another version that this one has not?
 push      the same release in another place
-reading   what a release says of itself
 """
 
 from valor_data.stages.release.diff import Change, Diff, diff

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from valor_data import layout
 from valor_data.errors import UserError
 from valor_data.manifest import Manifest
-from valor_data.stages.release.reading import manifest_of
+from valor_data.shards import manifest_of
 from valor_data.store import Store
 from valor_data.tables.differences import differences
 

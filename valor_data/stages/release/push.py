@@ -9,7 +9,7 @@ from tqdm import tqdm
 from valor_data import layout
 from valor_data.errors import FatalError, UserError
 from valor_data.manifest import FileEntry, Manifest
-from valor_data.stages.release.reading import manifest_of
+from valor_data.shards import manifest_of
 from valor_data.store import Store
 
 _NOTES = ".pushed/"
