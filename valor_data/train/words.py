@@ -5,13 +5,13 @@ that a model is to learn.
 """
 
 import string
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple, Self
 
 from tokenizers import Tokenizer, decoders, normalizers, pre_tokenizers
 from tokenizers.models import WordPiece
-from tokenizers.trainers import WordPieceTrainer
 
 from valor_data.errors import UserError
 from valor_data.train.masking import Vocabulary
@@ -75,11 +75,21 @@ class Words:
 
     @classmethod
     def of(cls, captions: Iterable[str], size: int) -> Self:
-        """The `size` most useful word pieces of these captions; the same captions give the same ones."""
-        tokenizer = _tokenizer({"[UNK]": 1})
-        trainer = WordPieceTrainer(vocab_size=size, special_tokens=list(_SPECIAL), show_progress=False)
-        tokenizer.train_from_iterator(map(clean, captions), trainer)
-        return cls(tokenizer, "captions")
+        """The most frequent words of these captions, and all their letters, by which others are spelled:
+        `size` pieces, or as many as the letters need. The same captions give the same ones, in every process.
+
+        (The library's own trainer gives others every time: its ties fall by the order of a hash table.)
+        """
+        tokenizer = _tokenizer({"[UNK]": 0})
+        counts: Counter[str] = Counter()
+        for caption in captions:
+            normal = tokenizer.normalizer.normalize_str(clean(caption))
+            counts.update(word for word, _ in tokenizer.pre_tokenizer.pre_tokenize_str(normal))
+        letters = sorted(set("".join(counts)))
+        pieces = [*_SPECIAL, *letters, *(f"##{letter}" for letter in letters)]
+        words = sorted(counts.keys() - set(letters), key=lambda word: (-counts[word], word))
+        kept = [*pieces, *words[: max(0, size - len(pieces))]]
+        return cls(_tokenizer({piece: number for number, piece in enumerate(kept)}), "captions")
 
     def save(self, path: Path) -> None:
         """Write a `tokenizer.json`."""
