@@ -1,14 +1,14 @@
-"""Kill a run at each of its writes in turn, and resume it: `killed_run.py RECIPE SCRATCH`.
+"""What a kill after each write of a run leaves behind, and resume it: `killed_run.py RECIPE SCRATCH`.
 
-A write is what makes a file durable or gone: the rename onto its final name, or a removal. Run n gets a
-fresh workspace `SCRATCH/<n>` and dies by SIGKILL right after its n-th write; a second run
-resumes it to the end. Ends at the first run that makes fewer than n writes. Every run is a fork of this
-process, which imported the package once. Prints a JSON line a resumed run.
+A write is what makes a file durable or gone: the rename onto its final name, or a removal. One run goes
+through in `SCRATCH/0`; after its n-th write its workspace is copied to `SCRATCH/<n>`, which is what SIGKILL
+would leave at that moment, and a second run takes each copy to the end. Every run is a fork of this process,
+which imported the package once. Prints a JSON line a run.
 """
 
 import json
 import os
-import signal
+import shutil
 import sys
 import traceback
 from collections.abc import Callable
@@ -19,25 +19,22 @@ from valor_data import chain, recipe
 from valor_data.records import Report
 from valor_data.transfer import body
 
-MOST_WRITES = 400
-
 
 def main(recipe_path: str, scratch: str) -> int:
-    """Exit code 0 when every resumed run ended well."""
+    """Exit code 0 when the run and every resumed one ended well."""
     body._WAIT_S = 0.01  # the host fails often, and there are many runs
-    for nth in range(1, MOST_WRITES):
-        workspace = str(Path(scratch, str(nth)).resolve())
-        first = _forked(recipe_path, workspace, lambda root=workspace, n=nth: _arm(root, n))
-        if os.WIFEXITED(first):
-            return os.WEXITSTATUS(first)
-        resumed = _forked(recipe_path, workspace, lambda: None)
-        if not os.WIFEXITED(resumed) or os.WEXITSTATUS(resumed):
-            print(json.dumps({"write": nth, "resumed": False}), flush=True)
+    root = Path(scratch, "0").resolve()
+    if _forked(recipe_path, str(root), lambda: _arm(root)):
+        return 2
+    for copy in sorted(root.parent.iterdir(), key=lambda path: int(path.name))[1:]:
+        if _forked(recipe_path, str(copy), lambda: None):
+            print(json.dumps({"write": int(copy.name), "resumed": False}), flush=True)
             return 1
-    return 3
+    return 0
 
 
 def _forked(recipe_path: str, workspace: str, arm: Callable[[], None]) -> int:
+    """How the run ended: 0 is well."""
     child = os.fork()
     if child:
         return os.waitpid(child, 0)[1]
@@ -61,24 +58,22 @@ def _run(recipe_path: str, workspace: str) -> Report:
     return chain.run(recipe.load(recipe_path), options)
 
 
-def _arm(root: str, nth: int) -> None:
+def _arm(root: Path) -> None:
     writes = 0
 
-    def deadly(real: Callable[..., Any]) -> Callable[..., Any]:
+    def noted(real: Callable[..., Any]) -> Callable[..., Any]:
         def write(*args: Any, **kwargs: Any) -> Any:
             nonlocal writes
-            if not any(str(arg).startswith(root) for arg in args):
-                return real(*args, **kwargs)
             result = real(*args, **kwargs)  # a removal of what is not there raises, and counts for nothing
-            writes += 1
-            if writes == nth:
-                os.kill(os.getpid(), signal.SIGKILL)
+            if any(str(arg).startswith(f"{root}{os.sep}") for arg in args):
+                writes += 1
+                shutil.copytree(root, root.with_name(str(writes)))
             return result
 
         return write
 
     for name in ("replace", "rename", "unlink", "remove"):
-        setattr(os, name, deadly(getattr(os, name)))
+        setattr(os, name, noted(getattr(os, name)))
 
 
 if __name__ == "__main__":

@@ -67,6 +67,7 @@ class _Run:
         self._folder = Path(config.out)
         torch.manual_seed(config.optim.seed)
         self._model = build(config.model).to(place.device)
+        torch.manual_seed(config.optim.seed + place.share.rank)  # the same weights, a dropout of its own
         if config.optim.checkpointing:
             for tower in (self._model.vision, self._model.audio, self._model.bert):
                 tower.checkpointing = True  # type: ignore[assignment]

@@ -4,8 +4,11 @@ permission  what owners and hosts let in
 splits      which split each video stands in
 payload     what stands in place of the clips as fetched
 plan        the facts of every clip, and which clip goes where
-card        README.md of the release
-write       shards, catalog, card, sums, and the manifest last; resumable, the same bytes each time
+write       a release from its first step to its last; resumable, the same bytes each time
+writers     shards by several processes
+finish      what stands beside the shards; the manifest last
+papers      what a release says of itself: `account` has the numbers; `card` (with `datasheet`, `rai` and
+            `markdown`), `croissant` and `changelog` say them
 lock        prints of every clip, by which a copy in other bytes is known again
 patch       the next patch version without what was taken down
 """

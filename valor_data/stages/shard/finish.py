@@ -55,7 +55,7 @@ def finish(
     with scratch_file() as path:
         _write_lock(workspace, facts, path, before)
         locked = _put_file(store, layout.LOCK, path)
-    told = papers(workspace, facts, plan, shards, catalog)
+    told = papers(workspace, store, facts, plan, shards, catalog)
     placed = _write_index(store, facts, plan, shards)
     files = [catalog, locked, *placed, *(_put(store, path, data) for path, data in told.items())]
     sums = _put(store, layout.SHA256SUMS, manifest.sums([*shards, *files]).encode())

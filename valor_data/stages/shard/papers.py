@@ -17,12 +17,14 @@ _BARS = 20
 
 
 def papers(
-    workspace: Workspace, facts: pa.Table, plan: Plan, shards: Sequence[ShardEntry], catalog: FileEntry
+    workspace: Workspace,
+    store: Store,
+    facts: pa.Table,
+    plan: Plan,
+    shards: Sequence[ShardEntry],
+    catalog: FileEntry,
 ) -> dict[str, bytes]:
-    """The papers of a release whose shards and catalog are written."""
-    recipe = workspace.recipe
-    prefix = layout.release_prefix(recipe.name, recipe.release.version)
-    store = Store.open(workspace.store.path(prefix.rstrip("/")))
+    """The papers of a release whose shards and catalog are written to `store`."""
     account = give_account(workspace, store, facts, plan)
     texts = {
         layout.CARD: card.render(account),
