@@ -9,7 +9,10 @@ The class of an error is the runner's instruction:
     `- FatalError       stop now, keep all that is done (disk full, corrupt part); exit code 1
 """
 
+import errno
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from enum import StrEnum
 
 
@@ -162,6 +165,18 @@ def clip_error(
     """The error whose class fits the reason's kind: what may work later is retryable."""
     final = reason.kind in (Kind.PERMANENT, Kind.OURS, Kind.LOGIN, Kind.POLICY)
     return (ItemError if final else RetryableError)(reason, message, retry_after_s)
+
+
+@contextmanager
+def full_disk_told(where: str) -> Iterator[None]:
+    """Turn a full disk into a FatalError that names the place and the mend."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        told = f"{where}: the disk is full; free some space and run the command again"
+        raise FatalError(told) from error
 
 
 _ADDRESS = re.compile(r"\b[a-z][a-z0-9+.-]*://[^\s'\"<>]+", re.IGNORECASE)

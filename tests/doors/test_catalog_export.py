@@ -99,6 +99,31 @@ def test_lists_are_read_back_as_the_same_clips(root: str, tmp_path: Path, form: 
     assert gathered([exported(root, form, tmp_path / name)]) == wanted()
 
 
+def test_labels_with_a_semicolon_stay_whole_in_a_list(tmp_path: Path) -> None:
+    folder, out = tmp_path / "w", tmp_path / "a.csv"
+    labels = ("Knock; tap", "[other]", "Dog")
+    Tables.open(str(folder)).append([rows.clip(0, labels=labels)])
+    Tables.open(str(folder)).append([rows.caption(0, "A dog barks.")])
+    chain.catalog_export(str(folder), Form.CSV, str(out))
+    (read,) = segments.open_list(ListSpec(path=str(out)), 10, addresses=False)
+    assert isinstance(read, Segment)
+    assert read.labels == labels
+
+
+def test_a_place_that_nobody_may_write_to_is_told_by_its_own_name(
+    root: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def closed(*_: object, **__: object) -> None:
+        raise OSError(errno.EROFS, "Read-only file system", ".tmp-1234")
+
+    monkeypatch.setattr(Path, "touch", closed)
+    out = tmp_path / "a.csv"
+    with pytest.raises(UserError, match=r"^--out \S*/a\.csv: nothing can be written to .*Read-only"):
+        chain.catalog_export(root, Form.CSV, str(out))
+    with pytest.raises(UserError, match="nothing can be written"):
+        printing.write(pa.table({"n": [1]}), str(out))
+
+
 def test_rows_that_cannot_be_written_leave_the_file_that_was(tmp_path: Path) -> None:
     old = tmp_path / "a.csv"
     old.write_text("old")

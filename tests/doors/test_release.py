@@ -710,7 +710,8 @@ def test_a_catalog_that_misses_a_clip_or_a_column_is_found(release: Path) -> Non
         ("[]", "not readable"),
         ("{", "not readable"),
         ("[" * 10_000, "not readable"),
-        ('{"format": 2}', "not readable"),
+        ("{}", "not readable: name: field required, and "),
+        ('{"format": 2}', "not readable: format: input should be 1"),
     ],
 )
 def test_a_bad_manifest_is_found(release: Path, text: str, words: str) -> None:

@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 from tests.doors.test_release import Killed, captions_of, clip_id, fill, flip, mp4s, opened, recipe
 from valor_data import layout
 from valor_data.cli import app
+from valor_data.cli.release import where_they_differ
 from valor_data.errors import FatalError, UserError
 from valor_data.records import AudioMeasures, Media, SplitOf, Verdict
 from valor_data.stages.measure import of_file
@@ -85,6 +86,13 @@ def test_the_command_tells_people_and_programs(versions: Path) -> None:
     assert "added                1" in told.stdout
     said = json.loads(CliRunner().invoke(app, [*words, "--json"]).stdout)
     assert (said["ok"], said["counts"]["split"], len(said["changes"])) == (True, 2, 6)
+
+
+def test_long_texts_are_told_from_where_they_differ() -> None:
+    alike = "A man in a red coat walks a large dog along the harbour while gulls cry and "
+    before, after = where_they_differ(f"{alike}a bell rings.", f"{alike}an engine starts.")
+    assert (before, after) == ("…gulls cry and a bell rings.", "…gulls cry and an engine starts.")
+    assert where_they_differ("short", "shirt") == ("short", "shirt")
 
 
 def test_two_releases_of_one_version_and_broken_ones_are_told(versions: Path, tmp_path: Path) -> None:

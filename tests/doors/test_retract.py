@@ -220,6 +220,8 @@ def test_the_version_before_is_marked_and_both_verify(root: Path) -> None:
     assert clip_of(3) not in note
     for release in (OLD, NEW):
         assert verify(str(root / release)).problems == []
+    assert [told for told in verify(str(root / OLD)).notes if "Use tiny 0.1.1 instead" in told]
+    assert verify(str(root / NEW)).notes == []
     # The old version still holds the clip, and nothing of ours hands it out.
     chain.catalog_export(str(root / OLD), "jsonl", str(root.parent / "old.jsonl"))
     told = (root.parent / "old.jsonl").read_text()

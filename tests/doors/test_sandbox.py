@@ -180,6 +180,7 @@ def test_nothing_was_written_by_all_the_tries(tables: Tables) -> None:
         ("SELEC 1", 'syntax error at or near "SELEC"'),
         ("SELECT clip_idd FROM clips", '"clip_id"'),
         ("FROM clipss", "did you mean 'clips'?"),
+        ("FROM nothing_like_it", "no view 'nothing_like_it'; SHOW TABLES lists them"),
         ("FROM read_parquet('x')", "table function 'read_parquet'; known: "),
         ("SELECT lowr(url) FROM clips", '"lower"'),
         ("SELECT CAST(url AS INTEGER) FROM clips", "Could not convert string"),

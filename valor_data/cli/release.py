@@ -1,7 +1,7 @@
 """`release verify`, `diff` and `push`: what a publisher does with a finished release."""
 
 import json
-from itertools import islice
+from itertools import islice, takewhile
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -108,11 +108,21 @@ def _for_people(found: "Diff") -> None:
         print(f"  {name:<10}{count:>12,}")
     for change in islice(found.changes, _MOST_CHANGES):
         before, after = (plain(" | ".join(side)) for side in (change.old, change.new))
+        before, after = where_they_differ(before, after)
         print(f"  {change.change:<9} {change.clip_id}  {_cut(before) or '-'} -> {_cut(after) or '-'}")
     # Of a clip that changed in several ways, each counts.
     left = sum(found.counts.values()) - found.counts["same"] - _MOST_CHANGES
     if left > 0:
         print(f"  ... and {left:,} more: --json lists all")
+
+
+def where_they_differ(old: str, new: str) -> tuple[str, str]:
+    """Of long texts that begin alike the part from shortly before they differ."""
+    alike = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(old, new, strict=False)))
+    if max(len(old), len(new)) <= _LONGEST or alike < _LONGEST // 2:
+        return old, new
+    start = alike - _LONGEST // 4
+    return f"…{old[start:]}", f"…{new[start:]}"
 
 
 def _cut(told: str) -> str:

@@ -10,9 +10,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from valor_data import layout
-from valor_data.errors import UserError
-from valor_data.tables import full_disk_told
+from valor_data.outfile import replaced
 
 _WIDEST = 60
 
@@ -31,20 +29,10 @@ def show(table: pa.Table, *, as_json: bool, as_csv: bool) -> None:
 def write(table: pa.Table, out: str) -> None:
     """Write rows to a file whose suffix says the form, whole or not at all.
 
-    Raises UserError for another suffix, and FatalError for a full disk.
+    Raises UserError for another suffix and a place that cannot be written to, FatalError for a full disk.
     """
-    table, path = _named_apart(table), Path(out)
-    if path.parent != Path() and not path.parent.is_dir():
-        raise UserError(f"--out {out}: no folder {path.parent}")
-    if path.suffix not in (".csv", ".json", ".parquet"):
-        raise UserError(f"--out {out}: end the name in .csv, .json or .parquet")
-    temporary = path.with_name(f"{layout.temporary_name()}{path.suffix}")
-    try:
-        with full_disk_told(out):
-            _fill(table, temporary)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with replaced(out, ".csv", ".json", ".parquet") as path:
+        _fill(_named_apart(table), path)
 
 
 def _fill(table: pa.Table, path: Path) -> None:

@@ -19,6 +19,7 @@ safety      what stands against showing a clip
 catalog     catalog.parquet
 statistics  a catalog in numbers
 alike       prints and embeddings, streamed
+undescribed  what a model has not looked at yet
 provenance  who stands behind the clips of a release
 differences what differs between two catalogs
 sandbox     the user's SELECT
@@ -56,24 +57,26 @@ from valor_data.tables import (
     staging,
     todo,
     typed,
+    undescribed,
 )
 from valor_data.tables.availability import Availability, Group
 from valor_data.tables.catalog import made_of
 from valor_data.tables.engine import Connection, Engine
 from valor_data.tables.likeness import BenchmarkClip
 from valor_data.tables.overview import Asked, Drawn, Overview
-from valor_data.tables.parts import Parts, full_disk_told
+from valor_data.tables.parts import Parts
 from valor_data.tables.provenance import Provenance
 from valor_data.tables.retraction import Listed
 from valor_data.tables.staging import CaptionCounts, MergeCounts, SegmentStaging
 from valor_data.tables.statistics import HIDING, Counts, Histogram, Statistics, statistics
 from valor_data.tables.todo import HostWork, Sizes
+from valor_data.tables.undescribed import OtherModel, Standing
 from valor_data.tables.views import catalog_sql
 
 __all__ = [
     "HIDING", "Asked", "Availability", "BenchmarkClip", "CaptionCounts", "Counts", "Drawn", "Group",
-    "Histogram", "HostWork", "Listed", "MergeCounts", "Overview", "Provenance", "SegmentStaging", "Sizes",
-    "Statistics", "Tables", "catalog_sql", "full_disk_told", "made_of", "statistics",
+    "Histogram", "HostWork", "Listed", "MergeCounts", "OtherModel", "Overview", "Provenance",
+    "SegmentStaging", "Sizes", "Standing", "Statistics", "Tables", "catalog_sql", "made_of", "statistics",
 ]  # fmt: skip
 
 R = TypeVar("R", bound=Record)
@@ -329,6 +332,20 @@ class Tables:
     def each_embedding(self, kind: str, model: str) -> Iterator[pa.RecordBatch]:
         """See `alike.each_embedding`."""
         return alike.each_embedding(self._engine, kind, model)
+
+    def standing(
+        self, clips: Collection[str], made_by: str, author: str | None = None
+    ) -> dict[str, Standing]:
+        """See `undescribed.standing`."""
+        return undescribed.standing(self._engine, clips, made_by, author)
+
+    def untold(self, model: str) -> Iterator[pa.RecordBatch]:
+        """See `undescribed.untold`."""
+        return undescribed.untold(self._engine, model)
+
+    def other_models(self, model: str) -> list[OtherModel]:
+        """See `undescribed.other_models`."""
+        return undescribed.other_models(self._engine, model)
 
     def first_captions(self, clips: Collection[str]) -> dict[str, str]:
         """See `alike.first_captions`."""

@@ -12,9 +12,10 @@ import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
 from valor_data import layout
+from valor_data.errors import full_disk_told
 from valor_data.records import TABLES
 from valor_data.tables.engine import Engine, Live
-from valor_data.tables.parts import Parts, full_disk_told, row_groups
+from valor_data.tables.parts import Parts, row_groups
 
 ROW_GROUP = 32_768
 """Rows of a row group of the catalog: few enough to read one for one clip, many enough to scan them all."""

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from valor_data.errors import full_disk_told
 from valor_data.records import TABLES, Record
 from valor_data.schema import arrow_schema
 from valor_data.tables.engine import Connection, Engine, batches, quoted
-from valor_data.tables.parts import Parts, full_disk_told, row_groups
+from valor_data.tables.parts import Parts, row_groups
 
 _WORTH_IT = 8
 """Parts that a table may have before one is made of them: a scan opens every part."""

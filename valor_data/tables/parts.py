@@ -10,7 +10,6 @@ when the clock steps back. A compaction writes its part, then puts the manifest,
 it replaced; the manifest decides at every point between, so nothing is lost or counted twice.
 """
 
-import errno
 import json
 import os
 import secrets
@@ -27,7 +26,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from valor_data import layout
-from valor_data.errors import FatalError, UserError
+from valor_data.errors import FatalError, UserError, full_disk_told
 
 ROW_GROUP = 122_880
 """Rows of a row group: DuckDB's own, so that a scan divides well over threads."""
@@ -268,15 +267,3 @@ def row_groups(batches: Iterable[pa.RecordBatch], rows: int = ROW_GROUP) -> Iter
             waiting = []
     if waiting:
         yield pa.Table.from_batches(waiting)
-
-
-@contextmanager
-def full_disk_told(where: str) -> Iterator[None]:
-    """Turn a full disk into a FatalError that names the place and the mend."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-            raise
-        told = f"{where}: the disk is full; free some space and run the command again"
-        raise FatalError(told) from error

@@ -97,11 +97,14 @@ def _check_node(node: dict[str, Any], relations: set[str], table_functions: set[
         name = str(node["table_name"]).lower()
         inside = node["schema_name"] in ("", "main") and node["catalog_name"] in ("", "memory")
         if not inside or name not in relations:
-            raise UserError(_unknown(f"no view {name!r}", name, relations))
+            raise UserError(_unknown(f"no view {name!r}", name, relations, "SHOW TABLES lists them"))
     elif kind == "TABLE_FUNCTION":
         name = str(node["function"]["function_name"]).lower()
         if name not in table_functions:
-            raise UserError(_unknown(f"the query is refused: table function {name!r}", name, table_functions))
+            known = f"known: {', '.join(sorted(table_functions))}"
+            raise UserError(
+                _unknown(f"the query is refused: table function {name!r}", name, table_functions, known)
+            )
     elif kind == "SHOW_REF" and node["query"] is None and node["table_name"] not in _SHOWN:
         raise UserError(f"the query is refused: SHOW {node['table_name']}; SHOW TABLES works")
     elif node.get("class") == "FUNCTION" and str(node["function_name"]).lower() in _REFUSED_FUNCTIONS:
@@ -118,9 +121,9 @@ def _nodes(tree: Any) -> Iterator[dict[str, Any]]:
             yield from _nodes(value)
 
 
-def _unknown(what: str, name: str, known: set[str]) -> str:
+def _unknown(what: str, name: str, known: set[str], otherwise: str) -> str:
     near = difflib.get_close_matches(name, known, n=1)
-    return f"{what}; did you mean {near[0]!r}?" if near else f"{what}; known: {', '.join(sorted(known))}"
+    return f"{what}; did you mean {near[0]!r}?" if near else f"{what}; {otherwise}"
 
 
 def _told(error: duckdb.Error) -> UserError:

@@ -12,6 +12,7 @@ from tqdm import tqdm
 from valor_data import layout, neighbours
 from valor_data.errors import FatalError, UserError
 from valor_data.manifest import Manifest
+from valor_data.outfile import replaced
 from valor_data.runner.engines import InlineEngine, Job, LocalEngine
 from valor_data.runner.interrupts import Interrupts
 from valor_data.runner.stage import Done
@@ -80,14 +81,8 @@ def attest(release: str, place: str, *, workers: int | None = None, progress: bo
 
 def write(attested: Attested, path: Path) -> None:
     """Write the statement; a file that stands is replaced."""
-    temporary = path.with_name(layout.temporary_name())
-    try:
+    with replaced(path) as temporary:
         temporary.write_bytes(render(attested.said))
-        temporary.replace(path)
-    except FileNotFoundError:
-        raise UserError(f"--out {path}: no folder {path.parent}") from None
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _with_lock(store: Store) -> Manifest:

@@ -9,12 +9,11 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from valor_data import layout
 from valor_data.errors import UserError, without_secrets
+from valor_data.outfile import replaced
 from valor_data.stages.catalog import forms
 from valor_data.stages.catalog.forms import COLUMNS, Row
 from valor_data.stages.catalog.source import Source, open_source
-from valor_data.tables import full_disk_told
 
 
 class Form(StrEnum):
@@ -27,7 +26,7 @@ class Form(StrEnum):
     COCO = "coco"
 
 
-_FILES = {Form.CSV: ".csv", Form.JSONL: ".jsonl", Form.COCO: ".json"}
+_FILES = {Form.CSV: (".csv",), Form.JSONL: (".jsonl",), Form.COCO: (".json",)}
 """Forms that are one file, and how its name ends."""
 
 
@@ -48,36 +47,16 @@ def export(root: str, form: Form, out: str, *, media: bool = False) -> Exported:
     clips themselves, for `hf` of a workspace. Raises UserError for an `out` that cannot serve, and where no
     clip has a caption.
     """
-    target = Path(out)
-    _check(form, target, media)
-    temporary = target.with_name(f"{layout.temporary_name()}{target.suffix}")
-    try:
-        with open_source(root) as source, full_disk_told(out):
-            if media and source.is_release:
-                raise UserError(
-                    "--media is for a workspace; a release's shards: load_dataset('webdataset', ...)"
-                )
-            counts: Counter[str] = Counter()
-            _write(form, source, temporary, counts, media=media)
-        if not counts["clips"]:
-            raise UserError(f"{root}: no captioned clip to export; 'valor-data annotate' brings captions")
-        temporary.replace(target)
-    finally:
-        if temporary.is_dir():
-            shutil.rmtree(temporary, ignore_errors=True)
-        temporary.unlink(missing_ok=True)
-    return Exported(counts["clips"], counts["captions"], counts["unsplit"], out)
-
-
-def _check(form: Form, target: Path, media: bool) -> None:
     if media and form is not Form.HF:
         raise UserError(f"--media goes with the form hf, not {form.value}")
-    if not target.absolute().parent.is_dir():
-        raise UserError(f"--out {target}: no folder {target.parent}")
-    if form in _FILES and target.suffix != _FILES[form]:
-        raise UserError(f"--out {target}: end the name in {_FILES[form]} for the form {form.value}")
-    if target.is_dir():
-        raise UserError(f"--out {target}: a folder is there already; name another, or remove it")
+    counts: Counter[str] = Counter()
+    with replaced(out, *_FILES.get(form, ())) as temporary, open_source(root) as source:
+        if media and source.is_release:
+            raise UserError("--media is for a workspace; a release's shards: load_dataset('webdataset', ...)")
+        _write(form, source, temporary, counts, media=media)
+        if not counts["clips"]:
+            raise UserError(f"{root}: no captioned clip to export; 'valor-data annotate' brings captions")
+    return Exported(counts["clips"], counts["captions"], counts["unsplit"], out)
 
 
 def _write(form: Form, source: Source, path: Path, counts: Counter[str], *, media: bool) -> None:

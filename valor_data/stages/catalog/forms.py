@@ -77,7 +77,7 @@ def as_csv(clips: Iterable[Row], path: Path) -> None:
         rows.writerow(_CSV)
         for clip in clips:
             start, end = (f"{clip[name] / 1000:.3f}" for name in ("start_ms", "end_ms"))
-            labels = ";".join(clip["labels"])
+            labels = _labels(clip["labels"])
             of_clip = (clip["video_id"], start, end, clip["url"], clip["split"], labels, clip["licence"])
             for said in clip["captions"]:
                 of_caption = (said[name] for name in ("caption_id", "text", "language", "author", "origin"))
@@ -206,6 +206,12 @@ def _line(clip: Row, **more: str) -> str:
         "caption_ids": [said["caption_id"] for said in clip["captions"]],
         "languages": [said["language"] for said in clip["captions"]],
     })  # fmt: skip
+
+
+def _labels(labels: list[str]) -> str:
+    """Names between `;`; where one holds what parts them, a list in JSON. Our reader takes both."""
+    plain = not any(mark in label for label in labels for mark in ";|[")
+    return ";".join(labels) if plain else json.dumps(labels, ensure_ascii=False)
 
 
 def _texts(clip: Row) -> list[str]:

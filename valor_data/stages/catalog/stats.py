@@ -1,11 +1,12 @@
 """What a catalog holds, in numbers: for people, and as a page with plots."""
 
+from contextlib import ExitStack
 from itertools import pairwise
 from pathlib import Path
 
-from valor_data import layout, plots
 from valor_data import page as html
-from valor_data.errors import UserError
+from valor_data import plots
+from valor_data.outfile import replaced
 from valor_data.stages.catalog.source import open_source
 from valor_data.tables import Counts, Histogram, Statistics, statistics
 
@@ -26,12 +27,12 @@ def stats(root: str, page: Path | None) -> Statistics:
 
     Raises UserError where the file cannot be written, and where no catalog is.
     """
-    if page is not None and (page.suffix != ".html" or not page.absolute().parent.is_dir()):
-        raise UserError(f"--out {page}: end the name in .html, in a folder that is there")
-    with open_source(root) as source:
+    with ExitStack() as stack:
+        out = stack.enter_context(replaced(page, ".html")) if page else None
+        source = stack.enter_context(open_source(root))
         told = statistics(str(source.path))
-    if page is not None:
-        _write(told, source.name, page)
+        if out:
+            _write(told, source.name, out)
     return told
 
 
@@ -64,12 +65,7 @@ def _write(told: Statistics, name: str, path: Path) -> None:
     facts = html.table("In numbers", ["", "value"], rows, hidden=True)
     body = "\n".join([facts, *(f"<figure>{plot}</figure>" for plot in drawn)])
     text = html.page(f"{name}: statistics", f"{told.captions:,} captions of {told.clips:,} clips", body)
-    temporary = path.with_name(layout.temporary_name())
-    try:
-        temporary.write_text(text, encoding="utf-8")
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    path.write_text(text, encoding="utf-8")
 
 
 def _facts(told: Statistics) -> list[tuple[str, str]]:

@@ -1,5 +1,7 @@
 """What is wrong with a release, as lines, each one beginning with the file."""
 
+from pydantic import ValidationError
+
 _MOST = 1000
 _COUNTED = ("released", "videos", "captions", "shards", "bytes", "decoded", "problems")
 
@@ -29,5 +31,10 @@ def printable(text: str) -> str:
 
 
 def first_line(error: Exception) -> str:
-    """What an error says, in one line."""
+    """What an error says, in one line; of a closed form the key and what is wrong with it."""
+    if isinstance(error, ValidationError):
+        faults = error.errors()
+        more = f", and {len(faults) - 1} keys more" if len(faults) > 1 else ""
+        key = ".".join(map(str, faults[0]["loc"]))
+        return f"{key}: {faults[0]['msg'][:1].lower()}{faults[0]['msg'][1:]}{more}"
     return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -2,7 +2,7 @@
 
 import hashlib
 import heapq
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from typing import Any, BinaryIO, NamedTuple
 
 import pyarrow as pa
@@ -16,7 +16,7 @@ from valor_data.shards import Index, ShardCheck, read_samples
 from valor_data.shards.walk import Outline, walk
 from valor_data.split import position
 from valor_data.stages.release.deep import Deep, Measure
-from valor_data.stages.release.problems import Problems, first_line
+from valor_data.stages.release.problems import Problems, first_line, printable
 from valor_data.stages.release.samples import Samples, place_digest
 from valor_data.store import Store
 
@@ -70,8 +70,16 @@ def verify(
     problems = Problems()
     looked = Deep(problems, measure if said.payload == "video" else None, leaks or {}) if deep else None
     _Check(store, said, set(found), problems, looked, sample).run()
-    notes = looked.notes() if looked else []
+    notes = [*_superseded(store, found), *(looked.notes() if looked else [])]
     return VerifyResult(not problems.lines, problems.told(), problems.counts, notes)
+
+
+def _superseded(store: Store, found: Container[str]) -> list[str]:
+    """What the note of a takedown says, where a release has one."""
+    if layout.SUPERSEDED not in found:
+        return []
+    said = store.get_bytes(layout.SUPERSEDED).decode(errors="replace").split("\n\n")
+    return [f"{layout.SUPERSEDED}: {printable(' '.join(said[1:2]))}"]
 
 
 def _broken(problem: str) -> VerifyResult:
