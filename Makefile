@@ -4,12 +4,13 @@ MEDIA ?=
 CONFIG ?=
 RECIPE ?= demo-workspace/demo.toml
 JOBS ?= 2
+SEEDS ?= 1
 VENV := .venv
 BIN := $(VENV)/bin
 CONSTRAINTS := constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint format types schemas docs bench pretrain annotate test-annotate clean
+.PHONY: help demo test check lint format types schemas docs bench pretrain pretrain-proof annotate test-annotate clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */  make \1\t/' | expand -t 22
@@ -79,6 +80,9 @@ pretrain: $(VENV)/.ready-train  ## the trainer: CONFIG=<toml>; else the GPU base
 	  [ -d demo-workspace/workspace/releases/demo-0.1.0 ] || $(BIN)/python -m valor_data.demo; \
 	  set -- pipelines/pretrain-tiny.toml; \
 	fi; $(BIN)/valor-data pretrain "$$1"
+
+pretrain-proof: $(VENV)/.ready-train  ## rendered clips, a tiny model, and a table of what it learned; SEEDS=3
+	$(BIN)/python -m valor_data.demo.proof --seeds $(SEEDS)
 
 annotate: $(VENV)/.ready-annotate  ## Label Studio for the demo's clips; RECIPE=<file> for your own
 	$(BIN)/valor-data annotate serve '$(RECIPE)'

@@ -153,6 +153,13 @@ CREATE VIEW embeddings_rows AS SELECT * FROM (
 CREATE VIEW embeddings AS FROM embeddings_rows
 QUALIFY row_number() OVER (PARTITION BY clip_id, kind, model ORDER BY made_at_us DESC) = 1;
 
+CREATE VIEW IF NOT EXISTS necessities_parts AS SELECT NULL::VARCHAR AS clip_id, NULL::DOUBLE AS needs_audio, NULL::DOUBLE AS needs_video, NULL::DOUBLE AS needs_timing, NULL::VARCHAR AS made_by, NULL::BIGINT AS made_at_us WHERE false;
+CREATE VIEW necessities_rows AS SELECT * FROM (
+    SELECT NULL::VARCHAR AS clip_id, NULL::DOUBLE AS needs_audio, NULL::DOUBLE AS needs_video, NULL::DOUBLE AS needs_timing, NULL::VARCHAR AS made_by, NULL::BIGINT AS made_at_us WHERE false
+    UNION ALL BY NAME FROM necessities_parts);
+CREATE VIEW necessities AS FROM necessities_rows
+QUALIFY row_number() OVER (PARTITION BY clip_id, made_by ORDER BY made_at_us DESC) = 1;
+
 CREATE VIEW IF NOT EXISTS quarantine_parts AS SELECT NULL::VARCHAR AS clip_id, NULL::VARCHAR AS cause, NULL::VARCHAR AS detail, NULL::BOOLEAN AS lifted, NULL::VARCHAR AS made_by, NULL::BIGINT AS made_at_us WHERE false;
 CREATE VIEW quarantine_rows AS SELECT * REPLACE (coalesce(detail, '') AS detail, coalesce(lifted, false) AS lifted) FROM (
     SELECT NULL::VARCHAR AS clip_id, NULL::VARCHAR AS cause, NULL::VARCHAR AS detail, NULL::BOOLEAN AS lifted, NULL::VARCHAR AS made_by, NULL::BIGINT AS made_at_us WHERE false

@@ -1,4 +1,4 @@
-"""Small plots as SVG text: a histogram, and bars of named things.
+"""Small plots as SVG text: a histogram, bars of named things, curves.
 
 The text stands alone as an `.svg` file, or inline in a page: it brings its own colours for light and dark,
 which a page's custom properties `--ink`, `--quiet`, `--line`, `--bar`, `--mark` and `--plot` (the ground)
@@ -7,7 +7,7 @@ replace. It says in words what it shows, needs nothing beside itself, and the sa
 
 import hashlib
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -19,12 +19,16 @@ _LINE = 15
 """From one line of text to the next."""
 _LETTER = 6.9
 """A letter's width, about."""
+_ENDS = 44
+"""Room for the names of curves, beyond their ends."""
+_DASHES = ("none", "7 3", "2 3", "9 3 2 3")
 _ROW, _NAME, _VALUE = 20, 150, 72
 _LONGEST = 100
 """Letters of a name that are told."""
 _LIGHT, _DARK = (
     f".plot{{color:var(--ink,{ink});background:var(--plot,{paper})}}.plot .b{{fill:var(--bar,{bar})}}"
-    f".plot .l{{stroke:var(--line,{line})}}.plot .m{{stroke:var(--mark,{mark})}}"
+    f".plot .l{{stroke:var(--line,{line})}}.plot .c{{stroke:var(--bar,{bar});fill:none;stroke-width:1.5}}"
+    f".plot .m{{stroke:var(--mark,{mark})}}"
     f".plot .n{{fill:var(--mark,{mark})}}.plot .q{{fill:var(--quiet,{quiet})}}"
     for ink, quiet, line, bar, mark, paper in (
         ("#1b1d22", "#565b66", "#d5d7dd", "#3f74ad", "#b0400f", "#fff"),
@@ -118,6 +122,51 @@ def bars(title: str, rows: Iterable[tuple[str, int]], *, of: str = "clips") -> s
     parts.append(_text(_NAME, foot + 14, of, "start", "q"))
     told = "; ".join(f"{_cut(name, 40 * _LETTER)}: {count:,}" for name, count in listed)
     return _svg(title, f"{of}: {told or 'none'}", foot + 22, parts)
+
+
+def curves(
+    title: str, places: Sequence[float], series: Mapping[str, Sequence[float]], *, unit: str, of: str
+) -> str:
+    """Curves over places that rise, as SVG text, at most four; each is named where it ends. `unit` is of the
+    places, and `of` says what is shown.
+
+    Raises ValueError where a curve has more or fewer values than there are places, or there is nothing.
+    """
+    if len(places) < 2 or not series or any(len(values) != len(places) for values in series.values()):
+        raise ValueError(f"curves need two places, and a value at each of the {len(places)}")
+    if len(series) > len(_DASHES):
+        raise ValueError(f"{len(series)} curves cannot be told apart; give at most {len(_DASHES)}")
+    low, high, most = places[0], places[-1], max(map(max, series.values()))
+    right, foot = _WIDTH - _RIGHT - _ENDS, 22 + _HEIGHT
+
+    def across(place: float) -> float:
+        return _LEFT + (right - _LEFT) * (place - low) / (high - low)
+
+    def down(value: float) -> float:
+        return foot - _HEIGHT * value / most
+
+    parts = [_text(2, 12, of, "start", "q")]
+    for tick in _ticks(0, most, 3):
+        parts += [f'<path class="l" d="M{_LEFT} {down(tick):.1f}H{right}"/>']
+        parts += [_text(_LEFT - 6, down(tick) + 4, _short(tick), "end", "q")]
+    taken = -math.inf
+    for dash, (name, values) in sorted(
+        zip(_DASHES, series.items(), strict=False), key=lambda item: down(item[1][1][-1])
+    ):
+        path = "L".join(
+            f"{across(place):.1f} {down(value):.1f}" for place, value in zip(places, values, strict=True)
+        )
+        taken = max(down(values[-1]) + 4, taken + _LINE)
+        parts.append(
+            f'<path class="c" stroke-dasharray="{dash}" d="M{path}"><title>{escaped(name)}</title></path>'
+        )
+        parts.append(_text(right + 4, taken, name, "start"))
+    parts += [_text(across(tick), foot + 16, _short(tick), "middle", "q") for tick in _ticks(low, high, 5)]
+    parts.append(_text((_LEFT + right) / 2, foot + 32, unit, "middle", "q"))
+    ends = (f"{name} from {number(values[0])} to {number(values[-1])}" for name, values in series.items())
+    return _svg(
+        title, f"{of} over {number(low)} to {number(high)} {unit}: {'; '.join(ends)}", foot + _FOOT, parts
+    )
 
 
 class _Line(NamedTuple):

@@ -142,7 +142,7 @@ def test_a_server_that_dies_in_the_middle_of_a_push(fragile: Fragile, loop: Loop
     assert pushing.returncode == 1
     assert "no Label Studio answers there" in told.splitlines()[-1]
     fragile.start()
-    assert 0 < loop.push()["new"] <= TASKS - sending.BATCH
+    assert 0 < loop.push()["new"] <= TASKS - sending.FIRST
     exactly_once(loop)
 
 

@@ -119,6 +119,7 @@ def test_a_call_that_waits_for_a_worker_costs_no_work(tmp_path: Path) -> None:
 def test_workers_killed_at_any_moment_lose_nothing(tmp_path: Path, seed: int) -> None:
     killer = subprocess.Popen([sys.executable, "-c", _KILLER, str(tmp_path), str(seed)])
     try:
+        _until((tmp_path / "killer").exists, seconds=60)  # or a busy machine is done before it begins
         workspace = MemoryWorkspace()
         stage = _stage(
             tmp_path,
@@ -139,6 +140,7 @@ _KILLER = textwrap.dedent(
     from pathlib import Path
     import psutil
     parent, folder, moment = psutil.Process(os.getppid()), Path(sys.argv[1]), random.Random(int(sys.argv[2]))
+    Path(folder, "killer").touch()
     for _ in range(6):
         time.sleep(moment.uniform(0.2, 0.5))
         # Those that are open: three killed at their start would rightly end the run.

@@ -95,7 +95,7 @@ def test_workers_get_readers_of_their_own(made: Path) -> None:
 
 
 def test_more_shards_than_may_be_open_are_read(made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("valor_data.shards.release._MOST_OPEN", 1)
+    monkeypatch.setattr("valor_data.shards.access._MOST_OPEN", 1)
     found = reader(made)
     before = len(list(Path("/proc/self/fd").iterdir()))
     assert sorted(one.key for one in found.shuffled(0) if one.members["json"]) == sorted(

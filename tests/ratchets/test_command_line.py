@@ -24,7 +24,20 @@ OWN = {
     "release retract": {"--ids", "--reason", "--requested", "--delete-old"},
     "release verify": {"--deep"},
     "status": {"--availability"},
-    "evaluate": {"--split", "--subset"},
+    "caption": {"--split"},
+    "embed": {"--split", "--text", "--out"},
+    "evaluate": {
+        "--split",
+        "--subset",
+        "--against",
+        "--dual-softmax",
+        "--sentences",
+        "--questions",
+        "--expected",
+        "--attested",
+        "--necessity",
+        "--out",
+    },
 }
 HEAVY = ["pyarrow", "duckdb", "av", "yt_dlp", "webdataset", "pandas", "fsspec", "numpy", "pydantic", "rich"]
 

@@ -73,6 +73,18 @@ def test_the_examples_run(desk: Path) -> None:
     assert "LUFS" in ran.stdout
 
 
+@pytest.mark.slow
+def test_the_example_that_trains_runs(desk: Path) -> None:
+    release = "demo-workspace/workspace/releases/demo-0.1.0"
+    example = [sys.executable, "examples/train_on_demo.py", release, "run"]
+    path = os.pathsep.join([str(ROOT), *sys.path])
+    env = {**os.environ, **ENVIRONMENT, "PYTHONPATH": path}
+    ran = subprocess.run(example, cwd=desk, capture_output=True, text=True, env=env)
+    assert ran.returncode == 0, ran.stderr
+    for word in ("mgc_tva", "T-AV", "CIDEr", "shapes-"):
+        assert word in ran.stdout
+
+
 def test_every_make_target_is_explained() -> None:
     shown = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     wanted = [

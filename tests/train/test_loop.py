@@ -47,6 +47,15 @@ def test_it_learns_and_tells(release: Path, words: Words, tmp_path: Path) -> Non
     assert told[-1]["mgc_tva"] < told[0]["mgc_tva"]
     assert set(done.losses) == {f"{kind}_{group}" for kind in ("mga", "mgc") for group in ("tv", "ta", "tva")}
     assert 0 <= told[0]["wait_share"] <= 1
+    assert all(0 < line["mfu"] < 1 for line in told)  # a CPU's peak is measured
+
+
+def test_mfu_is_left_out_where_the_peak_is_not_known(release: Path, words: Words, tmp_path: Path) -> None:
+    """Of a CPU in bf16: its layers have no measure here."""
+    train(config(release, tmp_path / "run", steps=2, precision="bf16"), words)
+    (told,) = [json.loads(line) for line in (tmp_path / "run/log.jsonl").read_text().splitlines()]
+    assert "mfu" not in told
+    assert told["samples_per_s"] > 0
 
 
 def test_a_broken_clip_is_named_and_the_rest_goes_on(release: Path, words: Words, tmp_path: Path) -> None:

@@ -89,7 +89,7 @@ def test_chunks_change_neither_scores_nor_gradients(
         return [scores.detach(), *(leaf.grad for leaf in leaves if leaf.grad is not None)]
 
     whole = run()
-    monkeypatch.setattr(losses, "_CHUNK_ELEMENTS", 5 * 7 * 4 * 2)
+    monkeypatch.setattr(losses, "CHUNK_ELEMENTS", 5 * 7 * 4 * 2)
     assert len(whole) == 5
     for one, other in zip(whole, run(), strict=True):
         torch.testing.assert_close(one, other)
@@ -116,8 +116,11 @@ def test_mgc_is_the_mean_over_the_words_that_count() -> None:
     truth, counts = torch.tensor([1, 6, 0, 3]), torch.tensor([True, False, True, True])
     chances = logits.softmax(-1)[range(4), truth]
     expected = -(chances[counts].log().mean())
-    assert losses.mgc_loss(logits, truth, counts).item() == pytest.approx(expected.item(), abs=1e-6)
-    assert losses.mgc_loss(logits, truth, ~counts & counts).item() == 0
+    terms = losses.mgc_terms(torch.stack([logits, 2 * logits]), truth)
+    assert losses.mgc_loss(terms[0], counts).item() == pytest.approx(expected.item(), abs=1e-6)
+    assert losses.mgc_loss(terms[1], counts).item() != pytest.approx(expected.item(), abs=1e-3)
+    assert losses.mgc_loss(terms[0], counts, torch.tensor(6.0)).item() == pytest.approx(expected.item() / 2)
+    assert losses.mgc_loss(terms[0], ~counts & counts).item() == 0
 
 
 def test_true_pairs_that_are_told_apart_cost_little() -> None:

@@ -38,7 +38,7 @@ def test_bert_encodes_and_predicts_the_same(tmp_path: Path) -> None:
     mask = torch.arange(11) < torch.tensor([[11], [7], [2]])
     with torch.no_grad():
         expected = theirs(words, attention_mask=mask.long()).logits
-        found = ours.predict(ours.encode(words, mask))
+        found = ours.predict(ours.encode(words, mask, mask.flatten().nonzero().squeeze(1)))
     torch.testing.assert_close(found[mask], expected[mask], atol=1e-5, rtol=1e-5)
 
 

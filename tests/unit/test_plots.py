@@ -6,7 +6,7 @@ from xml.etree import ElementTree
 import pytest
 
 from valor_data.page import escaped, page, share, table
-from valor_data.plots import Mark, bars, histogram
+from valor_data.plots import Mark, bars, curves, histogram
 
 NASTY = 'A\x00 <script>alert(1)</script> & "x" \u202e\u05e9\u05dc\u05d5\u05dd \ud800'
 SVG = "{http://www.w3.org/2000/svg}"
@@ -53,6 +53,24 @@ def test_marks_that_are_close_do_not_write_over_one_another() -> None:
     root = parsed(histogram("x", [0, 100], [5], marks=marks))
     rows = [text.attrib["y"] for text in root.iter(f"{SVG}text") if "threshold" in (text.text or "")]
     assert len(set(rows)) == 3
+
+
+def test_curves_end_where_they_end_and_names_keep_apart() -> None:
+    series = {"falls <fast>": [4.0, 1.0, 0.1], "falls": [4.0, 2.0, 0.12]}
+    root = parsed(curves("loss", [0, 50, 100], series, unit="steps", of="loss"))
+    assert "falls from 4 to 0.12" in (root.findtext(f"{SVG}desc") or "")
+    first, second = (path.attrib["d"] for path in root.iter(f"{SVG}path") if path.attrib["class"] == "c")
+    points = [tuple(map(float, point.split())) for point in first[1:].split("L")]
+    assert points[0][1] == 22  # the most that there is stands at the top
+    assert points[1][0] == pytest.approx((points[0][0] + points[2][0]) / 2)
+    assert points[0][1] < points[1][1] < points[2][1]
+    assert first != second
+    named = [float(text.attrib["y"]) for text in root.iter(f"{SVG}text") if "falls" in (text.text or "")]
+    assert abs(named[0] - named[1]) >= 15
+    with pytest.raises(ValueError, match="a value at each of the 3"):
+        curves("loss", [0, 1, 2], {"short": [1.0]}, unit="steps", of="loss")
+    with pytest.raises(ValueError, match="5 curves"):
+        curves("loss", [0, 1], {str(n): [1.0, 2.0] for n in range(5)}, unit="steps", of="loss")
 
 
 @pytest.mark.parametrize(("edges", "counts"), [([0, 1], [1, 2]), ([1, 1], [1]), ([2, 1, 3], [1, 1])])

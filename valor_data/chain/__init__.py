@@ -12,11 +12,20 @@ releases   from captioned clips to releases; and the whole chain
 reporting  a workspace on one page
 takedown   clips taken down; copies of a release attested
 training   the reference trainer
+describing what a checkpoint says of clips, and where it puts them (given: what it is to describe)
 """
 
 from valor_data.chain.captions import TOKEN, agreement, forget, import_captions, pull, push, readmit, serve
 from valor_data.chain.catalog import catalog_build, catalog_export, catalog_split, search, similar, sql, stats
 from valor_data.chain.clips import diff, doctor, explain, fetch, filter, init, quarantine, tune
+from valor_data.chain.describing import (
+    caption,
+    caption_clips,
+    embed,
+    embed_clips,
+    goes_to_tables,
+    write_embeddings,
+)
 from valor_data.chain.notes import DEFAULTS, Options
 from valor_data.chain.releases import (
     release_diff,
@@ -31,9 +40,10 @@ from valor_data.chain.takedown import attest, retract
 from valor_data.chain.training import evaluate, pretrain
 
 __all__ = [
-    "DEFAULTS", "TOKEN", "Options", "agreement", "attest", "catalog_build", "catalog_export", "catalog_split",
-    "diff", "doctor", "evaluate", "explain", "fetch", "filter", "forget", "import_captions", "init",
-    "pretrain", "pull", "push",
+    "DEFAULTS", "TOKEN", "Options", "agreement", "attest", "caption", "caption_clips", "catalog_build",
+    "catalog_export", "catalog_split",
+    "diff", "doctor", "embed", "embed_clips", "evaluate", "explain", "fetch", "filter", "forget",
+    "goes_to_tables", "import_captions", "init", "pretrain", "pull", "push",
     "quarantine", "readmit", "release_diff", "release_push", "report", "retract", "run", "search", "serve",
-    "shard", "similar", "sql", "stats", "status", "tune", "verify",
+    "shard", "similar", "sql", "stats", "status", "tune", "verify", "write_embeddings",
 ]  # fmt: skip

@@ -56,6 +56,7 @@ class Notes:
         self.outputs: list[str] = []
         self.plan: tuple[str, ...] = ()
         self.warnings: list[str] = []
+        self.details: dict[str, Any] = {}
 
     def tally(self, tally: Tally, max_fault_share: float, standing: int) -> None:
         """What a stage did in this run, and whether too many failed: of all clips that it has ever
@@ -87,6 +88,7 @@ class Notes:
             outputs=tuple(self.outputs),
             plan=self.plan,
             warnings=tuple(self.warnings),
+            details=self.details,
         )
 
 

@@ -9,7 +9,19 @@ import sys
 
 import typer
 
-from valor_data.cli import annotate, catalog, fetch, filter, quarantine, release, run, setup, shard, train
+from valor_data.cli import (
+    annotate,
+    catalog,
+    describe,
+    fetch,
+    filter,
+    quarantine,
+    release,
+    run,
+    setup,
+    shard,
+    train,
+)
 from valor_data.errors import UserError, ValorDataError
 
 app = typer.Typer(
@@ -30,6 +42,7 @@ shard.add_to(app)
 app.add_typer(release.app, name="release")
 run.add_to(app)
 train.add_to(app)
+describe.add_to(app)
 
 
 _CTRL_C = 130

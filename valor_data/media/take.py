@@ -70,7 +70,7 @@ def _decode(
     def keep(frames: Sequence[VideoFrame]) -> None:
         for frame in frames:
             if frame.pts in wanted and frame.pts not in squares:
-                squares[frame.pts] = _square(frame, side, reformat)
+                squares[frame.pts] = square(frame, side, reformat)
 
     context = stream.codec_context
     for number in sorted({one.group for one in chosen}):
@@ -99,7 +99,8 @@ def _decode_all(
     context.flush_buffers()
 
 
-def _square(frame: VideoFrame, side: int, reformat: VideoReformatter) -> Frames:
+def square(frame: VideoFrame, side: int, reformat: VideoReformatter) -> Frames:
+    """A frame squeezed into (side, side, 3) uint8 RGB, full range, upright."""
     scaled = reformat.reformat(
         frame,
         width=side,

@@ -12,6 +12,8 @@ words     verdicts, captions, reviews, splits, releases: what rules and people s
 annotating   what annotators are asked, and what they answer
 """
 
+from typing import Any
+
 from pydantic import BaseModel, ConfigDict
 
 from valor_data.records.annotating import Answer, CaptionFault, Flag, LabelTask, Mode, Qualified
@@ -34,6 +36,7 @@ from valor_data.records.measures import (
     AvMeasures,
     Embedding,
     Measures,
+    Necessity,
     Prints,
     SafetyMeasures,
     SpeechMeasures,
@@ -58,7 +61,8 @@ from valor_data.records.words import (
 __all__ = [
     "MEASURES", "TABLES", "Answer", "AudioMeasures", "AvMeasures", "BadRow", "Caption", "CaptionFault",
     "Clip", "ClipId", "Compared", "Derived", "Embedding", "Flag", "LabelTask", "Leak", "ListMember",
-    "Measures", "Media", "Mode", "Ms", "Neighbour", "OptOut", "Origin", "Outcome", "Prints", "Qualified",
+    "Measures", "Media", "Mode", "Ms", "Necessity", "Neighbour", "OptOut", "Origin", "Outcome", "Prints",
+    "Qualified",
     "Quarantine", "Record", "Release", "Report", "Review", "SafetyMeasures", "Segment", "SegmentList",
     "Sha256",
     "Share", "SpeechMeasures", "SplitOf", "Status", "SubsetMember", "TagMeasures", "Tombstone", "Verdict",
@@ -72,7 +76,7 @@ TABLES: dict[str, type[Record]] = {
     for record in (
         Clip, SegmentList, ListMember, BadRow, OptOut, Tombstone, Video, Media, Derived, Outcome,
         AudioMeasures, VideoMeasures, AvMeasures, SpeechMeasures, TagMeasures, SafetyMeasures, Prints,
-        Neighbour, Leak, Compared, Embedding, Quarantine, Verdict,
+        Neighbour, Leak, Compared, Embedding, Necessity, Quarantine, Verdict,
         Caption, CaptionFault, LabelTask, Answer, Qualified, Review, SplitOf, SubsetMember, Release,
     )
 }  # fmt: skip
@@ -104,3 +108,5 @@ class Report(BaseModel):
     labels that they spread worst."""
     warnings: tuple[str, ...] = ()
     """What a person should look at; the command went on all the same."""
+    details: dict[str, Any] = {}
+    """All that was found, where the lines above show a part of it: of `evaluate` every figure and caption."""

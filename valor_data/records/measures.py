@@ -210,3 +210,22 @@ class Embedding(Record):
     model: str
     """Name and version; vectors of different models cannot be compared."""
     vector: Vector
+
+
+class Necessity(Record):
+    """What the captions of a clip need of it, by a model that is asked with spoilt clips: the share of spoilt
+    ones that the captions like less than the true one. 1: it is needed; about 0.5: it makes no difference.
+
+    None: the clip has no such thing.
+    """
+
+    table = "necessities"
+    key = ("clip_id", "made_by")
+
+    clip_id: ClipId
+    needs_audio: Share | None = None
+    """Of its sound muted and the sounds of other clips in its place."""
+    needs_video: Share | None = None
+    """Of its picture black and the pictures of other clips in its place."""
+    needs_timing: Share | None = None
+    """Of its sound shifted in time: by a quarter, a half and three quarters of its length, its end first."""

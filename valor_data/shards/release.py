@@ -2,11 +2,7 @@
 
 import hashlib
 import json
-import mmap
-import os
-from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
-from copy import copy
 from pathlib import Path
 from typing import Any, Self
 
@@ -19,11 +15,10 @@ from valor_data.errors import FatalError, UserError
 from valor_data.manifest import Manifest, ShardEntry, SplitName
 from valor_data.revocation import Revocations
 from valor_data.shards import tar
+from valor_data.shards.access import Shard, Shards
 from valor_data.shards.index import Index, of_release
 from valor_data.shards.reader import Sample
 from valor_data.shards.standing import Objects, manifest_of, revoked_of
-
-_MOST_OPEN = 256
 
 
 class Members(Mapping[str, bytes]):
@@ -72,15 +67,16 @@ class ReleaseReader:
         hashed: bool = False,
     ) -> None:
         self._store, self._split, self._revoked, self._hashed = store, split, revoked, hashed
-        self._process = os.getpid()
-        self._open: OrderedDict[int, mmap.mmap] = OrderedDict()
         said = manifest_of(store)
+        self.manifest = said
+        """What the release says of itself."""
         self.content_sha256 = said.content_sha256
         """The digest that names the release's content."""
         self._index = _index(store, said)
         self._shards: list[ShardEntry] = list(said.shards)
         if self._index.shards != tuple(shard.path for shard in said.shards):
             raise FatalError(f"{store.path(layout.INDEX)}: is the index of another release")
+        self._access = Shards([Shard(store, shard.path, shard.bytes) for shard in said.shards])
         self._lists = [
             listed for listed in (revoked_of(store, said), revoked) if listed is not None and len(listed)
         ]
@@ -97,8 +93,7 @@ class ReleaseReader:
 
     def close(self) -> None:
         """Let go of the shards that are open; the next read opens them again."""
-        while self._open:
-            self._open.popitem()[1].close()
+        self._access.close()
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -143,7 +138,7 @@ class ReleaseReader:
             raise KeyError(suffix)
         number, name = self._index.shard_number(row), f"{clip_id}.{suffix}"
         inside = tar.BLOCK <= place.offset <= self._shards[number].bytes - place.bytes
-        header, data = self._read(number, place.offset, place.bytes) if inside else (b"", b"")
+        header, data = self._access.member(number, place.offset, place.bytes) if inside else (b"", b"")
         if len(data) < place.bytes or not tar.fits(header, name.encode(), place.bytes):
             raise FatalError(
                 f"{self._path(number)}: no {name} at byte {place.offset}: the shard is broken, or the index "
@@ -162,44 +157,8 @@ class ReleaseReader:
                 "one in its json: its bytes changed"
             )
 
-    def _read(self, shard: int, offset: int, length: int) -> tuple[bytes, bytes]:
-        """Header and content of a member."""
-        if self._store.is_local:
-            mapped = self._mapped(shard)  # less than half the cost of reads
-            return mapped[offset - tar.BLOCK : offset], mapped[offset : offset + length]
-        if self._process != os.getpid():  # a client of an object store does not outlive a fork
-            self._store, self._process = copy(self._store), os.getpid()
-        try:
-            both = self._store.get_range(self._shards[shard].path, offset - tar.BLOCK, tar.BLOCK + length)
-        except FileNotFoundError:
-            raise self._missing(shard) from None
-        return both[: tar.BLOCK], both[tar.BLOCK :]
-
-    def _mapped(self, shard: int) -> mmap.mmap:
-        mapped = self._open.get(shard)
-        if mapped is not None:
-            self._open.move_to_end(shard)
-            return mapped
-        try:
-            with Path(self._path(shard)).open("rb") as file:
-                size, wanted = os.fstat(file.fileno()).st_size, self._shards[shard].bytes
-                if size != wanted:  # beyond its end lies a signal that kills
-                    raise FatalError(
-                        f"{self._path(shard)}: {size} bytes, not {wanted}: cut, or of another release"
-                    )
-                mapped = mmap.mmap(file.fileno(), size, prot=mmap.PROT_READ)
-        except FileNotFoundError:
-            raise self._missing(shard) from None
-        self._open[shard] = mapped
-        if len(self._open) > _MOST_OPEN:
-            self._open.popitem(last=False)[1].close()
-        return mapped
-
     def _path(self, shard: int) -> str:
         return self._store.path(self._shards[shard].path)
-
-    def _missing(self, shard: int) -> FatalError:
-        return FatalError(f"{self._path(shard)}: missing; fetch the release again")
 
     def _shard(self, row: int) -> ShardEntry:
         return self._shards[self._index.shard_number(row)]

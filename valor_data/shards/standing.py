@@ -20,6 +20,9 @@ class Objects(Protocol):
     def get_bytes(self, key: str) -> bytes:
         """A whole object."""
 
+    def size(self, key: str) -> int:
+        """Bytes of an object."""
+
     def get_range(self, key: str, offset: int, length: int) -> bytes:
         """Some bytes of an object; fewer where it ends before."""
 

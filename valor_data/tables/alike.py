@@ -7,7 +7,7 @@ import pyarrow as pa
 from valor_data.records import TABLES
 from valor_data.tables.engine import Connection, Engine
 
-_SHOWN = """
+SHOWN = """
 ANTI JOIN opted_out_clips AS o ON o.clip_id = x.clip_id
 ANTI JOIN quarantined_clips AS q ON q.clip_id = x.clip_id
 ANTI JOIN retracted_clips AS r ON r.clip_id = x.clip_id
@@ -20,14 +20,14 @@ WHERE clip_id IN (SELECT unnest($clips::VARCHAR[])) GROUP BY clip_id
 
 def each_print(engine: Engine) -> Iterator[pa.RecordBatch]:
     """`clip_id, picture, sound` of the current bytes of every clip that may be shown, by clip_id."""
-    sql = f"SELECT x.clip_id, x.picture, x.sound FROM current_prints AS x {_SHOWN} ORDER BY x.clip_id"
+    sql = f"SELECT x.clip_id, x.picture, x.sound FROM current_prints AS x {SHOWN} ORDER BY x.clip_id"
     return engine.stream_by_clip(sql)
 
 
 def each_embedding(engine: Engine, kind: str, model: str) -> Iterator[pa.RecordBatch]:
     """`clip_id, vector` of one kind by one model, of every clip that may be shown, by clip_id."""
     which = "WHERE x.kind = $kind AND x.model = $model"
-    sql = f"SELECT x.clip_id, x.vector FROM embeddings AS x {_SHOWN} {which} ORDER BY x.clip_id"
+    sql = f"SELECT x.clip_id, x.vector FROM embeddings AS x {SHOWN} {which} ORDER BY x.clip_id"
     return engine.stream_by_clip(sql, {"kind": kind, "model": model})
 
 

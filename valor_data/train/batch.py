@@ -16,16 +16,18 @@ from torch.utils.data import DataLoader, Dataset
 
 from valor_data.errors import FatalError, ItemError, UserError
 from valor_data.media.take import take_frames, take_sound
-from valor_data.shards import ReleaseReader
 from valor_data.signals.fbank import log_mel
-from valor_data.store import Store
 from valor_data.train.config import DataConfig, ModelConfig, Source
 from valor_data.train.masking import Dice, Masked, mask_words
 from valor_data.train.model import Clips, Texts
 from valor_data.train.sampling import pick, slices
+from valor_data.train.sources import Reader, open_source
 from valor_data.train.words import Words
 
 Ints = NDArray[Any]
+_PICTURES = ("mp4", "webm", "mkv", "mov", "avi")
+_SOUNDS = ("flac", "wav", "mp3", "m4a", "ogg", "opus")
+"""Suffixes of members that hold them; sound may also lie in the picture's file."""
 
 
 class Draw(NamedTuple):
@@ -68,7 +70,7 @@ class Batch(NamedTuple):
             return part.to(device, non_blocking=True) if isinstance(part, Tensor) else part
 
         clips = self.clips.to(device)
-        texts, masked = Texts(*map(moved, self.texts)), Masked(*map(moved, self.masked))
+        texts, masked = self.texts.to(device), Masked(*map(moved, self.masked))
         return self._replace(clips=clips, texts=texts, masked=masked)
 
 
@@ -124,21 +126,29 @@ class Decoder:
         fault."""
         try:
             rng = None if turn is None else np.random.default_rng([self._seed, 3, turn])
-            facts = json.loads(members["json"])
-            captions = tuple(str(one["text"]) for one in facts["captions"])
-            return Item(clip_id, self._frames(members, rng), self._sound(members, rng), captions)
+            return Item(clip_id, self._frames(members, rng), self._sound(members, rng), captions_of(members))
         except (ItemError, FatalError, KeyError, ValueError) as error:
             return Item(clip_id, None, None, (), f"{type(error).__name__}: {error}")
 
     def _frames(self, members: Mapping[str, bytes], rng: np.random.Generator | None) -> Any:
         wanted, side = self._data.frames, self._model.vision.resolution
-        return take_frames(members["mp4"], lambda count: pick(count, wanted, rng), side)
+        file = _first(members, _PICTURES)
+        return None if file is None else take_frames(file, lambda count: pick(count, wanted, rng), side)
 
     def _sound(self, members: Mapping[str, bytes], rng: np.random.Generator | None) -> Any:
-        data = members["flac"] if "flac" in members else members["mp4"]
-        samples = take_sound(data, self._data.sample_rate)
-        if samples is None:
-            return None
+        samples = self.heard(members)
+        return None if samples is None else self.cut(samples, rng)
+
+    def heard(self, members: Mapping[str, bytes]) -> NDArray[np.float32] | None:
+        """All samples of a clip's sound; None where it has none. Raises ItemError for a broken one."""
+        file = _first(members, (*_SOUNDS, *_PICTURES))
+        return None if file is None else take_sound(file, self._data.sample_rate)
+
+    def cut(
+        self, samples: NDArray[np.float32], rng: np.random.Generator | None = None
+    ) -> NDArray[np.float32] | None:
+        """Slices of a sound's spectrum: random ones, or without `rng` the middle ones; None of next to
+        nothing."""
         mels = log_mel(samples, self._data.sample_rate, self._model.audio.mel_bins)
         if not len(mels):
             return None
@@ -146,10 +156,25 @@ class Decoder:
         return cut[pick(len(cut), self._data.slices, rng)]
 
 
+def captions_of(members: Mapping[str, bytes]) -> tuple[str, ...]:
+    """Those of the facts in `json`; of a sample that is not of a release of ours, its `txt`.
+
+    Raises ValueError for what is no JSON, KeyError for facts of another form.
+    """
+    facts = json.loads(members["json"]) if "json" in members else None
+    if isinstance(facts, dict) and "captions" in facts:
+        return tuple(str(one["text"]) for one in facts["captions"])
+    return (members["txt"].decode("utf-8", "replace"),) if "txt" in members else ()
+
+
+def _first(members: Mapping[str, bytes], suffixes: Sequence[str]) -> bytes | None:
+    return next((members[suffix] for suffix in suffixes if suffix in members), None)
+
+
 class ClipSet(Dataset[Item]):
     """The clips of all sources, by draw."""
 
-    def __init__(self, readers: Sequence[ReleaseReader], decoder: Decoder) -> None:
+    def __init__(self, readers: Sequence[Reader], decoder: Decoder) -> None:
         self._readers, self._decoder = readers, decoder
 
     def __getitem__(self, draw: Draw) -> Item:
@@ -157,16 +182,17 @@ class ClipSet(Dataset[Item]):
         return self._decoder(sample.key, sample.members, draw.turn)
 
 
-def open_releases(sources: Iterable[Source]) -> list[ReleaseReader]:
-    """A reader for each source. Raises UserError where there is no release."""
-    return [ReleaseReader(Store.open(source.release), source.split) for source in sources]
+def open_releases(sources: Iterable[Source]) -> list[Reader]:
+    """A reader for each source. Raises UserError where nothing lies there."""
+    return [open_source(source) for source in sources]
 
 
 class Collate:
     """Puts items together; pads captions to the longest of the batch, or all to `fixed` words."""
 
     def __init__(self, data: DataConfig, model: ModelConfig, words: Words, seed: int, *, fixed: bool) -> None:
-        self._data, self._model, self._words, self._seed, self._fixed = data, model, words, seed, fixed
+        self._data, self._model, self._words, self._seed = data, model, words, seed
+        self._fixed = fixed or model.parity == "released"  # its scores look at pads: as many as there
 
     def __call__(self, items: Sequence[Item], step: int, share: "Share") -> Batch:
         """The share of a step's batch; captions and hidden words are drawn by the step, whoever has them."""
@@ -201,7 +227,8 @@ def encode(words: Words, captions: Sequence[str], most: int, *, fixed: bool = Fa
     length = most + 2 if fixed else max(len(one.ids) for one in cut)
     pad = words.vocabulary.pad
     ids_BL = torch.tensor([one.ids + [pad] * (length - len(one.ids)) for one in cut])
-    return Texts(ids_BL, ids_BL != pad), sum(one.truncated for one in cut)
+    mask_BL = ids_BL != pad
+    return Texts(ids_BL, mask_BL, mask_BL.flatten().nonzero().squeeze(1)), sum(one.truncated for one in cut)
 
 
 def together(items: Sequence[Item], data: DataConfig, model: ModelConfig) -> Clips:

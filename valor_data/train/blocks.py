@@ -1,6 +1,7 @@
 """Transformer blocks: pre-norm for picture and sound, post-norm with cross-attention for text.
 
-Shapes: B rows, L tokens, D width, H heads, K tokens that are looked at.
+Shapes: B rows, L tokens, D width, H heads, K tokens that are looked at, W words of all rows. What a `Rows` is
+given with has the words of all rows in one list, (W, D), in place of rows (B, L, D).
 """
 
 from collections.abc import Callable, Sequence
@@ -10,12 +11,37 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from valor_data.train.linear import Linear
+
 Activation = Callable[[Tensor], Tensor]
 
 
 def quick_gelu(x: Tensor) -> Tensor:
-    """CLIP's approximation of GELU."""
-    return x * torch.sigmoid(1.702 * x)
+    """CLIP's approximation of GELU, x * sigmoid(1.702 x)."""
+    return F.silu(x * 1.702) / 1.702
+
+
+class Rows(NamedTuple):
+    """Where words stand in padded rows. Attention needs rows; all else is done on the words alone."""
+
+    rows: int
+    length: int
+    places_W: Tensor
+    """In the flattened rows, each once."""
+
+    def padded(self, x_WD: Tensor) -> Tensor:
+        """Words in their rows, (B, L, D), zeros at pads."""
+        flat = x_WD.new_zeros(self.rows * self.length, x_WD.shape[1]).index_copy(0, self.places_W, x_WD)
+        return flat.view(self.rows, self.length, -1)
+
+    def packed(self, x_BLD: Tensor) -> Tensor:
+        """Words without their rows, (W, D)."""
+        return x_BLD.flatten(0, 1)[self.places_W]
+
+    def times(self, groups: int) -> "Rows":
+        """As many copies of the rows, one after the other."""
+        firsts_G1 = torch.arange(groups, device=self.places_W.device)[:, None] * (self.rows * self.length)
+        return Rows(groups * self.rows, self.length, (firsts_G1 + self.places_W).flatten())
 
 
 class KeysValues(NamedTuple):
@@ -38,21 +64,32 @@ def _merged(x_BHLD: Tensor) -> Tensor:
     return x_BHLD.transpose(1, 2).flatten(2)
 
 
+def _in_rows(x: Tensor, rows: Rows | None) -> Tensor:
+    return x if rows is None else rows.padded(x)
+
+
+def _out_of_rows(x_BLD: Tensor, rows: Rows | None) -> Tensor:
+    return x_BLD if rows is None else rows.packed(x_BLD)
+
+
 class SelfAttention(nn.Module):
     """Multi-head attention of a sequence to itself, with fused projections."""
 
     def __init__(self, width: int, heads: int, dropout: float = 0.0) -> None:
         super().__init__()
         self.heads, self.dropout = heads, dropout
-        self.qkv = nn.Linear(width, 3 * width)
-        self.out = nn.Linear(width, width)
+        self.qkv = Linear(width, 3 * width)
+        self.out = Linear(width, width)
 
-    def forward(self, x_BLD: Tensor, mask: Tensor | None = None, *, causal: bool = False) -> Tensor:
+    def forward(
+        self, x: Tensor, mask: Tensor | None = None, *, causal: bool = False, rows: Rows | None = None
+    ) -> Tensor:
         """`mask` is true where a query may look, and broadcasts to (B, H, L, L); or all earlier ones."""
-        q, k, v = (_heads(part, self.heads) for part in self.qkv(x_BLD).chunk(3, dim=-1))
+        qkv = _in_rows(self.qkv(x), rows)
+        q, k, v = (_heads(part, self.heads) for part in qkv.chunk(3, dim=-1))
         dropout = self.dropout if self.training else 0.0
         looked = F.scaled_dot_product_attention(q, k, v, mask, dropout, is_causal=causal)
-        projected: Tensor = self.out(_merged(looked))
+        projected: Tensor = self.out(_out_of_rows(_merged(looked), rows))
         return projected
 
     def extend(self, x_BLD: Tensor, past: "KeysValues", mask: Tensor) -> "tuple[Tensor, KeysValues]":
@@ -72,26 +109,27 @@ class CrossAttention(nn.Module):
     def __init__(self, width: int, heads: int, dropout: float = 0.0) -> None:
         super().__init__()
         self.heads, self.dropout = heads, dropout
-        self.q = nn.Linear(width, width)
-        self.kv = nn.Linear(width, 2 * width)
-        self.out = nn.Linear(width, width)
+        self.q = Linear(width, width)
+        self.kv = Linear(width, 2 * width)
+        self.out = Linear(width, width)
 
     def project(self, seen_BKD: Tensor) -> KeysValues:
         """Keys and values of what is looked at."""
         keys, values = self.kv(seen_BKD).chunk(2, dim=-1)
         return KeysValues(_heads(keys, self.heads), _heads(values, self.heads))
 
-    def forward(self, x_BLD: Tensor, groups: "Sequence[Group]") -> Tensor:
-        """Rows of `x_BLD` belong to the groups in turn, as many to each as it has."""
+    def forward(self, x: Tensor, groups: "Sequence[Group]", rows: Rows | None = None) -> Tensor:
+        """Rows belong to the groups in turn, as many to each as it has."""
         dropout = self.dropout if self.training else 0.0
-        queries = _heads(self.q(x_BLD), self.heads)
+        queries = _heads(_in_rows(self.q(x), rows), self.heads)
         looked = [
             F.scaled_dot_product_attention(
                 q, group.seen.keys_BHKD, group.seen.values_BHKD, group.mask, dropout
             )
             for q, group in zip(queries.split([len(g.seen[0]) for g in groups]), groups, strict=True)
         ]
-        projected: Tensor = self.out(_merged(torch.cat(looked) if len(looked) > 1 else looked[0]))
+        merged = _merged(torch.cat(looked) if len(looked) > 1 else looked[0])
+        projected: Tensor = self.out(_out_of_rows(merged, rows))
         return projected
 
 
@@ -108,8 +146,8 @@ class Mlp(nn.Module):
 
     def __init__(self, width: int, hidden: int, activation: Activation) -> None:
         super().__init__()
-        self.into = nn.Linear(width, hidden)
-        self.out = nn.Linear(hidden, width)
+        self.into = Linear(width, hidden)
+        self.out = Linear(hidden, width)
         self.activation = activation
 
     def forward(self, x: Tensor) -> Tensor:
@@ -154,9 +192,11 @@ class PostNormBlock(nn.Module):
         self.norm1, self.norm_cross, self.norm2 = (nn.LayerNorm(width, 1e-12) for _ in range(3))
         self.dropout = nn.Dropout(dropout)
 
-    def look_inward(self, x_BLD: Tensor, mask: Tensor | None, *, causal: bool = False) -> Tensor:
+    def look_inward(
+        self, x: Tensor, mask: Tensor | None, *, causal: bool = False, rows: Rows | None = None
+    ) -> Tensor:
         """The first part: self-attention."""
-        y: Tensor = self.norm1(x_BLD + self.dropout(self.attention(x_BLD, mask, causal=causal)))
+        y: Tensor = self.norm1(x + self.dropout(self.attention(x, mask, causal=causal, rows=rows)))
         return y
 
     def extend(self, x_BLD: Tensor, past: KeysValues, mask: Tensor) -> tuple[Tensor, KeysValues]:
@@ -164,9 +204,9 @@ class PostNormBlock(nn.Module):
         attended, known = self.attention.extend(x_BLD, past, mask)
         return self.norm1(x_BLD + attended), known
 
-    def finish(self, x_BLD: Tensor, groups: Sequence[Group]) -> Tensor:
+    def finish(self, x: Tensor, groups: Sequence[Group], rows: Rows | None = None) -> Tensor:
         """The rest: cross-attention where there are groups, then the MLP."""
         if groups:
-            x_BLD = self.norm_cross(x_BLD + self.dropout(self.cross(x_BLD, groups)))
-        y: Tensor = self.norm2(x_BLD + self.dropout(self.mlp(x_BLD)))
+            x = self.norm_cross(x + self.dropout(self.cross(x, groups, rows)))
+        y: Tensor = self.norm2(x + self.dropout(self.mlp(x)))
         return y

@@ -2,12 +2,15 @@
 
 from typing import Any
 
+import torch
 from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from valor_data.errors import UserError
 from valor_data.train import weights
 from valor_data.train.config import ModelConfig, VisionConfig
 from valor_data.train.model import Valor
+from valor_data.train.swin import SwinVision
 from valor_data.train.towers import ClipVision
 
 
@@ -16,7 +19,7 @@ def build(config: ModelConfig, *, pretrained: bool = True) -> Valor:
 
     Raises UserError for weights that are not there or do not fit.
     """
-    model = Valor(config, _other_vision(config.vision))
+    model = Valor(config, _other_vision(config.vision, pretrained=pretrained))
     if not pretrained:
         return model
     if config.vision.weights and isinstance(model.vision, ClipVision):
@@ -28,10 +31,33 @@ def build(config: ModelConfig, *, pretrained: bool = True) -> Valor:
     return model
 
 
+def outline(config: ModelConfig) -> Valor:
+    """The model as shapes without numbers (torch's meta device): it takes no memory and no time.
+
+    Raises UserError for a picture tower that is not there; one of Hugging Face is read for its shapes.
+    """
+    if config.vision.kind == "huggingface":
+        vision = _other_vision(config.vision, pretrained=True)
+        with torch.device("meta"):
+            return Valor(config, vision).to("meta")
+    with torch.device("meta"):
+        return Valor(config, _other_vision(config.vision, pretrained=False))
+
+
+def tower_flops(model: Valor, frames: int) -> float:
+    """Operations of an outlined picture tower for a clip, counted on its shapes; 0 for CLIP's, for
+    they follow from its config."""
+    vision, side = model.config.vision, model.config.vision.resolution
+    if vision.kind == "clip":
+        return 0.0
+    clip = torch.empty(1, frames, side, side, 3, dtype=torch.uint8, device="meta")
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        model.vision(clip)
+    return float(counter.get_total_flops())
+
+
 class HuggingFaceVision(nn.Module):
-    """Any picture tower of Hugging Face, frame by frame; its first token stands for a frame, or the mean of
-    all
-    where it has no such token."""
+    """Any picture tower of Hugging Face, frame by frame; its first token stands for a frame."""
 
     def __init__(self, config: VisionConfig) -> None:
         super().__init__()
@@ -57,9 +83,11 @@ class HuggingFaceVision(nn.Module):
         return tokens.unflatten(0, (rows, frames))
 
 
-def _other_vision(config: VisionConfig) -> nn.Module | None:
+def _other_vision(config: VisionConfig, *, pretrained: bool) -> nn.Module | None:
     if config.kind == "clip":
         return None
+    if config.kind == "swin":
+        return SwinVision(config if pretrained else config.model_copy(update={"weights": ""}))
     if not config.weights:
         raise UserError("model.vision.weights: name the model or folder that kind = 'huggingface' takes")
     return HuggingFaceVision(config)

@@ -9,6 +9,8 @@ from valor_data.errors import UserError
 from valor_data.recipe.fetching import Count, Section, Share
 from valor_data.recipe.reading import absolute, read_toml, validated
 
+SEVERAL = "::"
+"""Between patterns of tars, as in webdataset."""
 Probability = Annotated[float, Field(ge=0, lt=1)]
 
 
@@ -35,9 +37,12 @@ class Tower(Section):
 class VisionConfig(Tower):
     """The picture encoder, frame by frame."""
 
-    kind: Literal["clip", "huggingface"] = "clip"
+    kind: Literal["clip", "huggingface", "swin"] = "clip"
+    """`swin`: Video Swin of torchvision, which must be installed; width and layers choose its size (1024 and
+    24: Swin-B), patch is its own."""
     weights: str = ""
-    """Name or folder of pretrained weights; empty: random (not for `huggingface`, which needs a model)."""
+    """Name or folder of pretrained weights; empty: random (not for `huggingface`, which needs a model). Of
+    `swin`: torchvision's name of them, such as `KINETICS400_IMAGENET22K_V1`, or a file."""
     resolution: Count = 224
     """Frames are squares of so many pixels."""
     patch: Count = 16
@@ -89,10 +94,16 @@ class Source(Section):
     """A release to learn from."""
 
     release: str
-    """Its folder or fsspec URL; a relative folder counts from the config's."""
+    """Its folder or fsspec URL; a relative folder counts from the config's. Or plain webdataset: a folder of
+    tars, or tars by a pattern, such as `s3://bucket/train-{000..012}.tar`, several joined by `::`."""
     split: Literal["train", "val", "test"] = "train"
     weight: Annotated[float, Field(gt=0)] = 1.0
     """Share of the steps, beside the other releases' weights; a step takes its clips from one release."""
+
+    @property
+    def is_pattern(self) -> bool:
+        """It names tars, not a folder."""
+        return self.release.endswith(".tar") or SEVERAL in self.release
 
 
 class DataConfig(Section):
@@ -132,6 +143,10 @@ class OptimConfig(Section):
     """Most that the norm of all gradients may be."""
     alpha: Annotated[float, Field(ge=0)] = 1.5
     """Weight of MGA beside MGC."""
+    groups: Annotated[tuple[Literal["tv", "ta", "tva"], ...], Field(strict=False, min_length=1)] = (
+        "tv", "ta", "tva",
+    )  # fmt: skip
+    """Groups that both objectives are computed over; fewer, as in VALOR's ablations (tables 8 and 9)."""
     accumulate: Count = 1
     """Passes whose gradients make one update; each takes its part of `data.batch`, and MGA tells clips
     apart within
@@ -183,7 +198,8 @@ def load(path: str) -> Pretrain:
     folder = str(Path(path).parent)
     read["out"] = absolute(read["out"], folder) if read["out"] else str(Path(read["name"]).resolve())
     for source in (*read["data"]["sources"], *read["validation"]):
-        source["release"] = absolute(source["release"], folder)
+        parts = source["release"].split(SEVERAL)
+        source["release"] = SEVERAL.join(absolute(part, folder) for part in parts)
     towers = (read["model"][name] for name in ("vision", "audio", "text"))
     for place, key in ((read["data"], "vocabulary"), *((tower, "weights") for tower in towers)):
         if place[key] and Path(folder, place[key]).exists():  # else a name on the hub

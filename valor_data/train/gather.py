@@ -1,9 +1,10 @@
 """Every process's rows, with gradients that are those of one process with the whole batch."""
 
+from typing import Any
+
 import torch
 import torch.distributed as dist
 from torch import Tensor
-from torch.distributed.nn.functional import all_gather
 
 
 def everyone(rows: Tensor) -> Tensor:
@@ -16,8 +17,24 @@ def everyone(rows: Tensor) -> Tensor:
     """
     if not (dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1):
         return rows
-    if not rows.is_floating_point():
-        pieces = [torch.empty_like(rows) for _ in range(dist.get_world_size())]
+    gathered: Tensor = _Gathered.apply(rows)
+    return gathered
+
+
+class _Gathered(torch.autograd.Function):
+    """Rows of all going forward; going back, the sum of what all ask of one's own."""
+
+    @staticmethod
+    def forward(context: Any, rows: Tensor) -> Tensor:
+        pieces = [torch.empty_like(rows, memory_format=torch.contiguous_format)
+                  for _ in range(dist.get_world_size())]  # fmt: skip
         dist.all_gather(pieces, rows.contiguous())
+        context.count = len(rows)
         return torch.cat(pieces)
-    return torch.cat(all_gather(rows.contiguous()))
+
+    @staticmethod
+    def backward(context: Any, *gradients: Tensor) -> Tensor:
+        whole = gradients[0].contiguous().clone()  # the sum is made in place
+        dist.all_reduce(whole)
+        first = dist.get_rank() * context.count
+        return whole[first : first + context.count]

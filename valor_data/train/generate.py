@@ -17,6 +17,8 @@ from valor_data.train.model import GroupName, Seen, Texts, Valor
 
 MOST_WORDS = 30
 """Word pieces of a generated text (VALOR section 4.3)."""
+_KEPT = {"cpu": 1 << 26, "cuda": 1 << 30}
+"""Most numbers of keys and values of clips, over all layers, that stand at a time: 256 MB in fp32."""
 
 
 class Written(NamedTuple):
@@ -41,10 +43,29 @@ class _Known(NamedTuple):
         return _Known(layers, self.mask_RT[rows_R])
 
 
+def by_senses(seen: Seen) -> dict[GroupName, list[int]]:
+    """Group of all that a clip has -> the clips of which it is all, by number."""
+    video_B, audio_B = seen.has_video_B, seen.has_audio_B
+    of: dict[GroupName, Tensor] = {
+        "tva": video_B & audio_B,
+        "tv": video_B & ~audio_B,
+        "ta": audio_B & ~video_B,
+    }
+    rows = {name: mask_B.nonzero().flatten().tolist() for name, mask_B in of.items()}
+    return {name: some for name, some in rows.items() if some}
+
+
+def at_once(model: Valor, seen: Seen) -> int:
+    """For how many clips texts may be generated together, by the keys and values that they need."""
+    tokens = sum(part.shape[1] for part in (seen.video_BND, seen.audio_BND) if part is not None)
+    text = model.config.text
+    return max(1, _KEPT[seen.has_video_B.device.type] // (2 * text.layers * text.width * max(1, tokens)))
+
+
 @torch.no_grad()
 def generate(
     model: Valor,
-    seen: Seen,
+    seen: Seen | None,
     vocabulary: Vocabulary,
     group: GroupName = "tva",
     *,
@@ -55,13 +76,13 @@ def generate(
     """The most probable text for each clip, looking at the group's tokens; one beam is greedy.
 
     `prompt` is a question a clip, which the text sees whole; prompts see only themselves and the clip.
+    `seen` None: each prompt is answered without any clip.
     """
-    looked, joins = model.look(seen, (group,))
-    rows = len(joins[group])
-    device = joins[group].device
+    looked, rows, device = _look(model, seen, group, prompt)
+    most = min(most, model.config.text.positions - 2)  # the [MASK] after the last word has one too
     known = _read_prompt(model, prompt, looked, rows, device)
     repeated = torch.arange(rows, device=device).repeat_interleave(beams)
-    known, looked = known.of(repeated), [[_of(one, repeated) for one in layer] for layer in looked]
+    known = known.of(repeated)
 
     words_RT = torch.full((rows * beams, 1), vocabulary.first, device=device)
     sums_BK = torch.full((rows, beams), float("-inf"), device=device)
@@ -69,7 +90,7 @@ def generate(
     ended_R = torch.zeros(rows * beams, dtype=torch.bool, device=device)
     first_B1 = (torch.arange(rows, device=device) * beams)[:, None]
     for place in range(most + 1):
-        logits_RV, known = _step(model, words_RT[:, -1:], place, vocabulary, known, looked)
+        logits_RV, known = _step(model, words_RT[:, -1:], place, vocabulary, known, looked, rows)
         logits_RV[:, [vocabulary.pad, vocabulary.first, vocabulary.mask]] = float("-inf")
         if place == most:
             logits_RV[:, : vocabulary.last] = logits_RV[:, vocabulary.last + 1 :] = float("-inf")
@@ -92,6 +113,21 @@ def generate(
     ]
 
 
+def _look(
+    model: Valor, seen: Seen | None, group: GroupName, prompt: Texts | None
+) -> tuple[list[list[Group]], int, torch.device]:
+    """What each layer looks at, and for how many clips."""
+    if seen is not None:
+        if group == "tv":  # the other side would be projected for nothing
+            seen = seen._replace(audio_BND=None)
+        elif group == "ta":
+            seen = seen._replace(video_BND=None)
+        looked, joins = model.look(seen, (group,))
+        return looked, len(joins[group]), joins[group].device
+    assert prompt is not None, "neither clip nor question"
+    return [[] for _ in model.bert.blocks], len(prompt.words_BL), prompt.words_BL.device
+
+
 def _step(
     model: Valor,
     last_R1: Tensor,
@@ -99,6 +135,7 @@ def _step(
     vocabulary: Vocabulary,
     known: _Known,
     looked: list[list[Group]],
+    clips: int,
 ) -> tuple[Tensor, _Known]:
     """Logits of the next word, and what is known with the last one."""
     ahead_R2 = torch.cat([last_R1, torch.full_like(last_R1, vocabulary.mask)], dim=1)
@@ -111,7 +148,8 @@ def _step(
     for block, past, groups in zip(model.bert.layers(), known.layers, looked, strict=True):
         x_R2D, both = block.extend(x_R2D, past, mask)
         layers.append(KeysValues(both.keys_BHKD[:, :, :-1], both.values_BHKD[:, :, :-1]))
-        x_R2D = block.finish(x_R2D, groups)
+        # The beams of a clip look at it together, so that its keys and values stand there once.
+        x_R2D = block.finish(x_R2D.view(clips, -1, x_R2D.shape[-1]), groups).view_as(x_R2D)
     return model.bert.predict(x_R2D[:, 1]), _Known(layers, mask_RT[:, :-1])
 
 
@@ -132,8 +170,3 @@ def _read_prompt(
         layers.append(both)
         x_BPD = block.finish(x_BPD, groups)
     return _Known(layers, prompt.mask_BL)
-
-
-def _of(group: Group, rows_R: Tensor) -> Group:
-    seen = KeysValues(group.seen.keys_BHKD[rows_R], group.seen.values_BHKD[rows_R])
-    return Group(seen, None if group.mask is None else group.mask[rows_R])

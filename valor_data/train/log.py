@@ -1,8 +1,9 @@
 """What a run tells while it goes on: a line of JSON and TensorBoard's scalars every so many steps."""
 
 import json
+import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -17,11 +18,15 @@ from valor_data.train.model import Losses, Valor
 class Log:
     """`log.jsonl` in the run's folder, one object a line, and TensorBoard's events where it is installed.
 
-    `samples_per_s` is of all processes; `wait_share` is the time in which the model waited for data.
+    `samples_per_s` is of all processes; `wait_share` is the time in which the model waited for data; `mfu`
+    the share of the devices' peak that forward and backward took, without what checkpointing repeats (left
+    out where the peak is not known). A norm that is no number, as fp16 has it where its scale was too large,
+    is null.
     """
 
-    def __init__(self, run: Path, step: int, every: int, *, leads: bool) -> None:
-        self._every, self._leads = every, leads
+    def __init__(self, run: Path, step: int, every: int, *, leads: bool, peak: float | None = None) -> None:
+        """`peak`: operations a second of all devices together."""
+        self._every, self._leads, self._peak = every, leads, peak
         self._since, self._since_step, self._waited = time.monotonic(), step, 0.0
         self._file: Any = None
         self._board: Any = None
@@ -52,18 +57,23 @@ class Log:
         """Whether this step is told of."""
         return step % self._every == 0
 
-    def tell(self, step: int, batch: int, losses: Losses, model: Valor, rate: float, norm: Tensor) -> None:
-        """A step's figures; speeds are those since the last telling."""
+    def tell(
+        self, step: int, batch: int, losses: Losses, model: Valor, rate: float, norm: Tensor, flops: float
+    ) -> None:
+        """A step's figures; speeds are those since the last telling. `flops`: operations of a clip."""
         seconds, steps = time.monotonic() - self._since, step - self._since_step
+        speed, gradients = steps * batch / seconds, _number(norm)
         told = {
             "step": step,
             **losses.told(),
             "temperature": round(_number(model.temperature), 5),
             "rate": rate,
-            "grad_norm": round(_number(norm), 4),
-            "samples_per_s": round(steps * batch / seconds, 2),
+            "grad_norm": round(gradients, 4) if math.isfinite(gradients) else None,
+            "samples_per_s": round(speed, 2),
             "wait_share": round(self._waited / seconds, 4),
         }
+        if self._peak is not None:
+            told["mfu"] = round(speed * flops / self._peak, 4)
         self._since, self._since_step, self._waited = time.monotonic(), step, 0.0
         self._write(told)
 
@@ -71,14 +81,14 @@ class Log:
         """A validation."""
         self._write({"step": step, "validation": round(score, 4)})
 
-    def _write(self, told: dict[str, float]) -> None:
+    def _write(self, told: Mapping[str, float | None]) -> None:
         if not self._leads:
             return
         self._file.write(json.dumps(told) + "\n")
         self._file.flush()
         if self._board is not None:
             for name, value in told.items():
-                if name != "step":
+                if name != "step" and value is not None:
                     self._board.add_scalar(name, value, told["step"])
 
 

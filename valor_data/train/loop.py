@@ -2,6 +2,7 @@
 
 import math
 import signal
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
@@ -14,11 +15,13 @@ from torch.nn.parallel import DistributedDataParallel
 from tqdm import tqdm
 
 from valor_data.errors import FatalError, UserError
-from valor_data.train import checkpoint, optim, parallel
+from valor_data.train import checkpoint, optim, parallel, room
 from valor_data.train.batch import Batch, ClipSet, Collate, Decoder, Schedule, batches, open_releases
 from valor_data.train.build import build
 from valor_data.train.card import card
 from valor_data.train.config import Pretrain
+from valor_data.train.cost import Bill, bill
+from valor_data.train.devices import here
 from valor_data.train.log import Log
 from valor_data.train.model import Losses, Valor
 from valor_data.train.parallel import Place
@@ -27,6 +30,32 @@ from valor_data.train.words import Words
 Validate = Callable[[Valor, Words], float]
 """A score of the model; the higher, the better."""
 _FLOATS = {"bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+class _Noted(NamedTuple):
+    """A pass's loss on its way to the host."""
+
+    total: Tensor
+    arrived: torch.cuda.Event | None
+    """None: it is there."""
+    clip_ids: list[str]
+
+    @classmethod
+    def of(cls, total: Tensor, clip_ids: list[str]) -> "_Noted":
+        """Begin to copy it: asking a GPU for a number would wait for all that was given to it since."""
+        if total.device.type != "cuda":
+            return cls(total.detach(), None, clip_ids)
+        copied = torch.empty((), dtype=total.dtype, pin_memory=True)
+        copied.copy_(total.detach(), non_blocking=True)
+        arrived = torch.cuda.Event()
+        arrived.record()
+        return cls(copied, arrived, clip_ids)
+
+    def number(self) -> float:
+        """The loss, once it is there."""
+        if self.arrived is not None:
+            self.arrived.synchronize()
+        return self.total.item()
 
 
 class Trained(NamedTuple):
@@ -50,21 +79,34 @@ def pretrain(
 ) -> Trained:
     """Train, or go on training, until the last step or a SIGTERM; either way a checkpoint stands at the end.
 
-    Raises UserError for a run folder of another model; FatalError for a loss that is no number: it names
-    the clips of its batch, and the last checkpoint stays as it was.
+    Raises UserError for a run folder of another model, and where memory does not do; FatalError for a loss
+    that is no number: it names the clips of its batch, and the last checkpoint stays as it was.
     """
-    return _Run(config, words, place, validate, progress).go()
+    made = bill(config, place.share.world, cpu=place.device.type == "cpu")
+    short = room.check(made, place.device)
+    if short and place.leads:
+        tqdm.write(f"warning: {short}", file=sys.stderr)
+    with room.explained(made, place.device):
+        return _Run(config, words, place, made, validate, progress).go()
 
 
 class _Run:
     """One start of a run."""
 
     def __init__(
-        self, config: Pretrain, words: Words, place: Place, validate: Validate | None, progress: bool
+        self,
+        config: Pretrain,
+        words: Words,
+        place: Place,
+        made: Bill,
+        validate: Validate | None,
+        progress: bool,
     ) -> None:
-        self._config, self._words, self._place = config, words, place
+        self._config, self._words, self._place, self._bill = config, words, place, made
         self._validate, self._progress = validate, progress
         self._folder = Path(config.out)
+        if config.optim.precision != "fp32":  # what autocast leaves in fp32, MGA's scores, may round to TF32
+            torch.set_float32_matmul_precision("high")
         torch.manual_seed(config.optim.seed)
         self._model = build(config.model).to(place.device)
         torch.manual_seed(config.optim.seed + place.share.rank)  # the same weights, a dropout of its own
@@ -75,7 +117,7 @@ class _Run:
         self._optimizer = optim.adamw(self._model, config.optim)
         self._scaler = torch.amp.GradScaler(place.device.type, enabled=config.optim.precision == "fp16")
         self._step, self._best = 0, -math.inf
-        self._pending: tuple[Tensor, list[str]] | None = None
+        self._pending: _Noted | None = None
         self._last: Losses | None = None
         self._faults: dict[str, str] = {}
         self._truncated = 0
@@ -88,7 +130,8 @@ class _Run:
         leads = self._place.leads
         bar = tqdm(total=settings.steps, initial=self._step, desc="pretrain", unit="step",
                    disable=None if self._progress and leads else True)  # fmt: skip
-        with _stopping() as asked, bar, Log(self._folder, self._step, settings.log_every, leads=leads) as log:
+        log = Log(self._folder, self._step, settings.log_every, leads=leads, peak=self._peak())
+        with _stopping() as asked, bar, log:
             stop = False
             while self._step < settings.steps and not stop:
                 with log.waiting():
@@ -98,8 +141,8 @@ class _Run:
                 if log.due(self._step):
                     self._check_last()
                     assert self._last is not None
-                    rate = optim.rate_at(self._step - 1, settings)
-                    log.tell(self._step, self._config.data.batch, self._last, self._model, rate, norm)
+                    log.tell(self._step, self._config.data.batch, self._last, self._model,
+                             optim.rate_at(self._step - 1, settings), norm, self._flops(update))  # fmt: skip
                 stop = self._place.any(asked())
                 if stop or self._due(settings.save_every):
                     self._save()
@@ -108,6 +151,23 @@ class _Run:
         told = {} if self._last is None else self._last.told()
         return Trained(self._folder, self._step, stop and self._step < settings.steps, told, self._faults,
                        self._truncated)  # fmt: skip
+
+    def _peak(self) -> float | None:
+        """Operations a second of all devices, where that is known."""
+        device = here(self._place.device)
+        peak = device and device.peak(self._config.optim.precision)
+        if peak is None and self._place.leads and self._progress:
+            where = device.name if device else torch.cuda.get_device_name(self._place.device)
+            tqdm.write(f"{where}: its peak in {self._config.optim.precision} is not known; no mfu is logged",
+                       file=sys.stderr)  # fmt: skip
+        return None if peak is None else peak * self._place.share.world
+
+    def _flops(self, update: Sequence[Batch]) -> float:
+        """Of a clip, with captions as long as those of an update."""
+        words = sum(len(batch.texts.stand()) for batch in update) / sum(
+            len(batch.clip_ids) for batch in update
+        )
+        return self._bill.flops_a_clip(words - 2)
 
     def _passes(self) -> Sequence[Batch] | Any:
         data, share, settings = self._config.data, self._place.share, self._config.optim
@@ -133,11 +193,13 @@ class _Run:
             with self._unsynchronised(last=number == len(passes) - 1):
                 on_device = batch.to(self._place.device)
                 with self._autocast():
-                    losses: Losses = self._trained(on_device.clips, on_device.texts, on_device.masked)
+                    given = (on_device.clips, on_device.texts, on_device.masked, settings.groups)
+                    losses: Losses = self._trained(*given)
                     total = losses.total(settings.alpha)
                 self._check_last()
+                self._pending = _Noted.of(total, batch.clip_ids)
                 self._scaler.scale(total / len(passes)).backward()
-            self._pending, self._last = (total.detach(), batch.clip_ids), losses
+            self._last = losses
             self._faults |= batch.faults
             self._truncated += batch.truncated
         self._scaler.unscale_(self._optimizer)
@@ -150,15 +212,14 @@ class _Run:
         return norm
 
     def _check_last(self) -> None:
-        """Look at the loss of the pass before: its number is there by now, and nothing waits for it."""
+        """Look at the loss of the pass before: its number is there by now."""
         if self._pending is None:
             return
-        total, clip_ids = self._pending
-        self._pending = None
-        if not math.isfinite(total.item()):
-            shown = ", ".join(clip_ids[:64]) + (" ..." if len(clip_ids) > 64 else "")
+        noted, self._pending = self._pending, None
+        if not math.isfinite(total := noted.number()):
+            shown = ", ".join(noted.clip_ids[:64]) + (" ..." if len(noted.clip_ids) > 64 else "")
             raise FatalError(
-                f"{self._folder}: the loss of step {self._step} is {total.item()}; the last "
+                f"{self._folder}: the loss of step {self._step} is {total}; the last "
                 f"checkpoint stands. Lower optim.rate, or look at the clips of its batch: {shown}"
             )
 
@@ -179,7 +240,7 @@ class _Run:
 
     def _save(self) -> None:
         self._check_last()
-        weights, optimizer = parallel.states(self._model, self._optimizer, self._place)
+        weights, optimizer = parallel.states(self._model, self._optimizer)
         generators = self._place.gathered(_random_numbers(self._place.device))
         if self._place.leads:
             state = {
@@ -197,12 +258,15 @@ class _Run:
 
     def _resume(self) -> None:
         folder = checkpoint.newest(self._folder)
+        if any(other != folder for other in self._place.gathered(folder)):
+            raise UserError(f"{self._folder}: not all processes find the same checkpoint there; set out to a "
+                            "folder that all machines share")  # fmt: skip
         if folder is None:
             return
         loaded = checkpoint.load(folder)
         checkpoint.check_same_model(loaded.config.model, self._config.model, folder)
         state = checkpoint.load_state(folder)
-        parallel.restore(self._model, self._optimizer, loaded.weights, state["optimizer"], self._place)
+        parallel.restore(self._model, self._optimizer, loaded.weights, state["optimizer"])
         self._scaler.load_state_dict(state["scaler"])
         self._step, self._best = state["step"], state["best"]
         if len(state["random"]) == self._place.share.world:
@@ -213,13 +277,14 @@ class _Run:
         self._check_last()
         self._model.eval()
         random = _random_numbers(self._place.device)
-        score = validate(self._model, self._words)
+        # One process's word: where they differ in the last bit, some would wait here for the others.
+        score = self._place.gathered(validate(self._model, self._words))[0]
         _set_random_numbers(random, self._place.device)
         log.scored(self._step, score)
         if score <= self._best:
             return
         self._best = score
-        weights, _ = parallel.states(self._model, self._optimizer, self._place)
+        weights, _ = parallel.states(self._model, self._optimizer)
         if self._place.leads:
             text = card(self._config, self._step, score)
             checkpoint.write(self._folder / "best", weights, self._config, self._words, text)

@@ -14,7 +14,7 @@ from torch.utils.checkpoint import checkpoint
 
 Parity = Literal["paper", "released"]
 
-_CHUNK_ELEMENTS = 1 << 24
+CHUNK_ELEMENTS = 1 << 24
 """Most products of tokens that stand in memory at once: 64 MB in fp32."""
 
 
@@ -49,7 +49,7 @@ def mga_scores(
     group_weights_BN = token_weights(group_weight_BN, group_mask_BN).to(text_BLD.dtype)
     text_mask_BL, group_mask_BN = text_mask_BL.bool(), group_mask_BN.bool()
     texts, length = text_mask_BL.shape
-    rows = max(1, _CHUNK_ELEMENTS // max(1, length * group_mask_BN.numel()))
+    rows = max(1, CHUNK_ELEMENTS // max(1, length * group_mask_BN.numel()))
     whole = (group_BND, group_mask_BN, group_weights_BN, parity)
     if rows >= texts:
         return _scores(text_BLD, text_mask_BL, text_weights_BL, *whole)
@@ -106,8 +106,14 @@ def mga_loss(scores_BB: Tensor, temperature: Tensor | float, joins_B: Tensor | N
     return terms_B.masked_fill(~joins_B, 0.0).sum() / (2 * joins_B.sum().clamp(min=1))
 
 
-def mgc_loss(logits_MV: Tensor, truth_M: Tensor, counts_M: Tensor, words: Tensor | None = None) -> Tensor:
-    """Mean cross-entropy at the masked words that count (VALOR eq. 5), or their sum over `words`."""
-    terms_M = F.cross_entropy(logits_MV.float(), truth_M, reduction="none")
+def mgc_terms(logits_GMV: Tensor, truth_M: Tensor) -> Tensor:
+    """Cross-entropy at each masked word, by group (VALOR eq. 5): terms_GM."""
+    groups, words, size = logits_GMV.shape
+    truth = truth_M.expand(groups, words).reshape(-1)
+    return F.cross_entropy(logits_GMV.view(-1, size).float(), truth, reduction="none").view(groups, words)
+
+
+def mgc_loss(terms_M: Tensor, counts_M: Tensor, words: Tensor | None = None) -> Tensor:
+    """Mean of the masked words that count, or their sum over `words`."""
     of = counts_M.sum() if words is None else words
     return (terms_M * counts_M).sum() / of.clamp(min=1e-9)

@@ -15,6 +15,7 @@ from valor_data.train import losses
 from valor_data.train.blocks import Group, KeysValues
 from valor_data.train.config import ModelConfig
 from valor_data.train.gather import everyone
+from valor_data.train.linear import Linear
 from valor_data.train.masking import Masked
 from valor_data.train.towers import Ast, Bert, ClipVision
 
@@ -50,6 +51,18 @@ class Texts(NamedTuple):
     words_BL: Tensor
     mask_BL: Tensor
     """True at words."""
+    places_W: Tensor | None = None
+    """Of the words in the flattened captions, in order; a loader knows them, so that a GPU need not wait for
+    them. None: they are looked up."""
+
+    def to(self, device: torch.device) -> "Texts":
+        """The same on a device; the host does not wait where it is pinned."""
+        moved = (None if part is None else part.to(device, non_blocking=True) for part in self)
+        return Texts(*moved)  # type: ignore[arg-type]
+
+    def stand(self) -> Tensor:
+        """`places_W`."""
+        return self.mask_BL.flatten().nonzero().squeeze(1) if self.places_W is None else self.places_W
 
 
 class Seen(NamedTuple):
@@ -118,9 +131,9 @@ class Valor(nn.Module):
         self.slice_places = nn.Parameter(torch.randn(config.most_frames, width) * 0.02)
         self.video_kind = nn.Parameter(torch.randn(width) * 0.02)
         self.audio_kind = nn.Parameter(torch.randn(width) * 0.02)
-        self.text_to_common = nn.Linear(width, common, bias=False)
-        self.video_to_common = nn.Linear(config.vision.width, common, bias=False)
-        self.audio_to_common = nn.Linear(config.audio.width, common, bias=False)
+        self.text_to_common = Linear(width, common, bias=False)
+        self.video_to_common = Linear(config.vision.width, common, bias=False)
+        self.audio_to_common = Linear(config.audio.width, common, bias=False)
         self.weigh_text, self.weigh_video, self.weigh_audio = (_weigher(config) for _ in range(3))
         self.temperature = nn.Parameter(torch.tensor([config.temperature]))  # FSDP takes no scalars
 
@@ -129,12 +142,15 @@ class Valor(nn.Module):
         video_BND = video_BFC = audio_BND = audio_BAC = None
         if clips.frames_BFHWC is not None:
             tokens_BFSD = self.vision(clips.frames_BFHWC)
-            video_BFC = F.normalize(self.video_to_common(tokens_BFSD[:, :, 0]), dim=-1)
+            # A tower without a token of its own for a frame says so.
+            alone = getattr(self.vision, "has_first", True)
+            frames_BFD = tokens_BFSD[:, :, 0] if alone else tokens_BFSD.mean(2)
+            video_BFC = _unit(self.video_to_common(frames_BFD))
             places = self.frame_places[: tokens_BFSD.shape[1], None]
             video_BND = (self.fit_video(tokens_BFSD) + places + self.video_kind).flatten(1, 2)
         if clips.slices_BATM is not None:
             tokens_BASD = self.audio(clips.slices_BATM)
-            audio_BAC = F.normalize(self.audio_to_common(tokens_BASD[:, :, 0]), dim=-1)
+            audio_BAC = _unit(self.audio_to_common(tokens_BASD[:, :, 0]))
             places = self.slice_places[: tokens_BASD.shape[1], None]
             audio_BND = (self.fit_audio(tokens_BASD) + places + self.audio_kind).flatten(1, 2)
         return Seen(
@@ -143,8 +159,8 @@ class Valor(nn.Module):
 
     def compare_text(self, texts: Texts) -> Compared:
         """Every word in the common space, [CLS] and [SEP] too."""
-        states_BLD = self.bert.encode(texts.words_BL, texts.mask_BL)
-        features = F.normalize(self.text_to_common(states_BLD), dim=-1)
+        states_BLD = self.bert.encode(texts.words_BL, texts.mask_BL, texts.stand())
+        features = _unit(self.text_to_common(states_BLD))
         return Compared(features, texts.mask_BL, self.weigh_text(features).squeeze(-1))
 
     def compare_clips(self, seen: Seen) -> dict[GroupName, Compared]:
@@ -179,16 +195,18 @@ class Valor(nn.Module):
         return found
 
     def scores(self, texts: Compared, clips: Compared) -> Tensor:
-        """MGA's scores of every text with every clip."""
-        return losses.mga_scores(
-            texts.features_BNC,
-            clips.features_BNC,
-            texts.mask_BN,
-            clips.mask_BN,
-            texts.weights_BN,
-            clips.weights_BN,
-            self.config.parity,
-        )
+        """MGA's scores of every text with every clip, in fp32 always: the temperature divides them, and would
+        make a bf16's rounding an error of a tenth in the logits."""
+        with torch.autocast(texts.features_BNC.device.type, enabled=False):
+            return losses.mga_scores(
+                texts.features_BNC.float(),
+                clips.features_BNC.float(),
+                texts.mask_BN,
+                clips.mask_BN,
+                texts.weights_BN,
+                clips.weights_BN,
+                self.config.parity,
+            )
 
     def _mgc(
         self, seen: Seen, texts: Texts, masked: Masked, groups: tuple[GroupName, ...]
@@ -196,17 +214,16 @@ class Valor(nn.Module):
         looked, joins = self.look(seen, groups)
         if not joins:
             return {}
-        count, (B, L) = len(joins), texts.words_BL.shape
-        states_GBLD = self.bert.decode(self.bert.embed(masked.words_BL), looked)
-        states_GMD = states_GBLD.view(count, B * L, -1)[:, masked.chosen_M]
-        row_M = masked.chosen_M // L
+        states = self.bert.decode_at(masked.words_BL, looked, texts.stand(), masked.chosen_M)
+        row_M = masked.chosen_M // texts.words_BL.shape[1]
         found = {}
-        logits_GMV = self.bert.predict(states_GMD)
+        logits_GMV = self.bert.predict(states).unflatten(0, (len(joins), -1))
+        terms_GM = losses.mgc_terms(logits_GMV, masked.truth_M)
         for number, (name, joins_B) in enumerate(joins.items()):
             counts_M = joins_B[row_M]
             # Over the words of all processes, for DDP takes the mean of what each finds.
             words = everyone(counts_M.sum()[None]).float().mean()
-            found[name] = losses.mgc_loss(logits_GMV[number], masked.truth_M, counts_M, words)
+            found[name] = losses.mgc_loss(terms_GM[number], counts_M, words)
         return found
 
     def look(
@@ -246,19 +263,24 @@ def _looking(mask_BN: Tensor) -> Tensor:
     return (mask_BN | ~mask_BN.any(1, keepdim=True))[:, None, None]
 
 
+def _unit(x: Tensor) -> Tensor:
+    """Vectors of length one, in fp32: in fp16 the zeros of a pad would be divided by zero."""
+    return F.normalize(x.float(), dim=-1)
+
+
 def _fit(width: int, wanted: int) -> nn.Module:
     return (
         nn.Identity()
         if width == wanted
-        else nn.Sequential(nn.Linear(width, wanted), nn.LayerNorm(wanted, 1e-12))
+        else nn.Sequential(Linear(width, wanted), nn.LayerNorm(wanted, 1e-12))
     )
 
 
 def _weigher(config: ModelConfig) -> nn.Module:
     width = config.contra_dim
     if config.parity == "paper":
-        return nn.Linear(width, 1)
-    return nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Linear(width, 1))
+        return Linear(width, 1)
+    return nn.Sequential(Linear(width, width), nn.ReLU(), Linear(width, 1))
 
 
 def _init_bert(module: nn.Module) -> None:

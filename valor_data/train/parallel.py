@@ -27,6 +27,9 @@ class Place(NamedTuple):
 
     share: Share
     device: torch.device
+    hosts: Any = None
+    """The group through which hosts talk while GPUs work: by NCCL each question would wait until a GPU has
+    done all that it was given. None: the processes' own group."""
 
     @property
     def leads(self) -> bool:
@@ -37,8 +40,8 @@ class Place(NamedTuple):
         """Whether any process was asked: signals reach them at different moments."""
         if self.share.world == 1:
             return asked
-        answer = torch.tensor(int(asked), device=self.device)
-        dist.all_reduce(answer, dist.ReduceOp.MAX)
+        answer = torch.tensor(int(asked))
+        dist.all_reduce(answer, dist.ReduceOp.MAX, group=self.hosts)
         return bool(answer.item())
 
     def gathered(self, value: Any) -> list[Any]:
@@ -46,13 +49,29 @@ class Place(NamedTuple):
         if self.share.world == 1:
             return [value]
         values: list[Any] = [None] * self.share.world
-        dist.all_gather_object(values, value)
+        dist.all_gather_object(values, value, group=self.hosts)
         return values
 
     def wait(self) -> None:
         """Until all are here."""
         if self.share.world > 1:
-            dist.barrier()
+            dist.barrier(group=self.hosts)
+
+
+def device_of(asked: str) -> torch.device:
+    """The device of this process; `asked` is `auto`, `cpu` or `cuda`.
+
+    Raises UserError where a GPU is asked for and there is none, or fewer than processes.
+    """
+    has_gpu = torch.cuda.is_available()
+    if asked == "cuda" and not has_gpu:
+        raise UserError('device = "cuda", but torch sees no GPU; take device = "cpu", or mend the driver')
+    if not has_gpu or asked == "cpu":
+        return torch.device("cpu")
+    local, count = int(os.environ.get("LOCAL_RANK", 0)), torch.cuda.device_count()
+    if local >= count:
+        raise UserError(f"torchrun: process {local} of this machine has no GPU; --nproc-per-node={count}")
+    return torch.device("cuda", local)
 
 
 @contextmanager
@@ -61,28 +80,27 @@ def joined(device: str) -> Iterator[Place]:
 
     Raises UserError where a GPU is asked for and there is none.
     """
-    has_gpu = torch.cuda.is_available()
-    if device == "cuda" and not has_gpu:
-        raise UserError('device = "cuda", but torch sees no GPU; take device = "cpu", or mend the driver')
-    world, local = (
-        int(os.environ.get(name, default)) for name, default in (("WORLD_SIZE", 1), ("LOCAL_RANK", 0))
-    )
-    here = torch.device("cpu")
-    if has_gpu and device != "cpu":
-        here = torch.device("cuda", local)
+    here, world = device_of(device), int(os.environ.get("WORLD_SIZE", 1))
+    gpu = here.type == "cuda"
+    if gpu:
         torch.cuda.set_device(here)
     if world == 1:
         yield Place(Share(), here)
         return
-    dist.init_process_group("nccl" if here.type == "cuda" else "gloo")
+    # Told its device, NCCL need not guess it at the first barrier.
+    dist.init_process_group("nccl" if gpu else "gloo", device_id=here if gpu else None)
     try:
-        yield Place(Share(dist.get_rank(), world), here)
+        yield Place(Share(dist.get_rank(), world), here, dist.new_group(backend="gloo") if gpu else None)
     finally:
         dist.destroy_process_group()
 
 
 def wrap(model: nn.Module, config: OptimConfig, place: Place) -> nn.Module:
-    """The model as it is trained: compiled, its gradients exchanged (DDP), or its weights shared (FSDP2)."""
+    """The model as it is trained: compiled, its gradients exchanged (DDP), or its weights shared (FSDP2).
+
+    Shared weights are gathered in fp32 and rounded by autocast, as they are with DDP, so that both train the
+    same model: FSDP2's own mixed precision would also round the stream between blocks.
+    """
     if config.compile:
         for block in model.modules():
             if isinstance(block, PreNormBlock):
@@ -99,24 +117,23 @@ def wrap(model: nn.Module, config: OptimConfig, place: Place) -> nn.Module:
         for name in ("see", "compare_text", "compare_clips", "scores", "look"):  # what validation calls
             register_fsdp_forward_method(model, name)
         return model
-    return DistributedDataParallel(model, device_ids=[place.device] if place.device.type == "cuda" else None)
+    return DistributedDataParallel(
+        model,
+        device_ids=[place.device] if place.device.type == "cuda" else None,
+        broadcast_buffers=False,  # they are constants: means and deviations of pictures
+        gradient_as_bucket_view=True,  # or gradients would stand in memory twice
+        find_unused_parameters=len(config.groups) < 3,  # without a group a sense may be of no use
+    )
 
 
-def states(model: nn.Module, optimizer: torch.optim.Optimizer, place: Place) -> tuple[dict[str, Any], Any]:
-    """Weights and optimizer, whole, on the host."""
-    if place.share.world == 1:
-        return dict(model.state_dict()), optimizer.state_dict()
+def states(model: nn.Module, optimizer: torch.optim.Optimizer) -> tuple[dict[str, Any], Any]:
+    """Weights and optimizer, whole, on the host, by the names of weights: any number of processes may go on
+    with them, however they share the model."""
     weights = sharing.get_model_state_dict(model, options=_WHOLE)
     return weights, sharing.get_optimizer_state_dict(model, optimizer, options=_WHOLE)
 
 
-def restore(
-    model: nn.Module, optimizer: torch.optim.Optimizer, weights: dict[str, Any], state: Any, place: Place
-) -> None:
+def restore(model: nn.Module, optimizer: torch.optim.Optimizer, weights: dict[str, Any], state: Any) -> None:
     """Put them back."""
-    if place.share.world == 1:
-        model.load_state_dict(weights)
-        optimizer.load_state_dict(state)
-        return
     sharing.set_model_state_dict(model, weights, options=_WHOLE_IN)
     sharing.set_optimizer_state_dict(model, optimizer, state, options=_WHOLE_IN)

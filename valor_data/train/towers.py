@@ -4,14 +4,16 @@ Shapes: B clips, F frames, A slices of sound, S tokens of a frame or slice, L wo
 """
 
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from valor_data.train.blocks import Group, KeysValues, PostNormBlock, PreNormBlock, quick_gelu
+from valor_data.train.blocks import Group, KeysValues, PostNormBlock, PreNormBlock, Rows, quick_gelu
 from valor_data.train.config import AudioConfig, TextConfig, VisionConfig
+from valor_data.train.linear import Linear, linear
 
 _CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 _CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
@@ -110,7 +112,7 @@ class Bert(nn.Module):
         self.blocks = nn.ModuleList(
             PostNormBlock(width, config.heads, config.mlp_width, config.dropout) for _ in range(config.layers)
         )
-        self.head = nn.Linear(width, width)
+        self.head = Linear(width, width)
         self.head_norm = nn.LayerNorm(width, 1e-12)
         self.head_bias = nn.Parameter(torch.zeros(config.vocabulary))
         self.checkpointing = False
@@ -124,17 +126,21 @@ class Bert(nn.Module):
     def embed(self, words_BL: Tensor, first: int = 0, *, prompt: bool = False) -> Tensor:
         """Embeddings of words that stand at positions from `first` on."""
         where_L = torch.arange(first, first + words_BL.shape[1], device=words_BL.device)
-        states_BLD = self.words(words_BL) + self.positions(where_L) + self.kinds[int(prompt)]
+        # The head's gradient fills the whole matrix; these rows are added to it, not a second one of zeros.
+        words_BLD = F.embedding(words_BL, self.words.weight, sparse=True)
+        states_BLD = words_BLD + self.positions(where_L) + self.kinds[int(prompt)]
         embedded: Tensor = self.dropout(self.norm(states_BLD))
         return embedded
 
-    def encode(self, words_BL: Tensor, mask_BL: Tensor) -> Tensor:
-        """States of a text that sees itself whole; `mask_BL` is true at words."""
+    def encode(self, words_BL: Tensor, mask_BL: Tensor, places_W: Tensor) -> Tensor:
+        """States of a text that sees itself whole, zeros at pads; `mask_BL` is true at words, and `places_W`
+        are their places in the flattened texts."""
         mask = mask_BL[:, None, None, :]
-        x_BLD = self.embed(words_BL)
+        rows = _rows(words_BL, places_W)
+        x_WD = rows.packed(self.embed(words_BL))
         for block in self.layers():
-            x_BLD = block.finish(block.look_inward(x_BLD, mask), ())
-        return x_BLD
+            x_WD = block.finish(block.look_inward(x_WD, mask, rows=rows), ())
+        return rows.padded(x_WD)
 
     def project(self, seen_BKD: Tensor) -> list[KeysValues]:
         """Keys and values of a clip's tokens for every layer."""
@@ -149,29 +155,75 @@ class Bert(nn.Module):
         pads, which stand last, are seen by no word; or what `mask` says, (B, 1, L, L). The first
         self-attention, which sees no clip, is done once for all groups.
         """
+        count = len(groups[0])
         x_BLD = embedded_BLD
         for number, (block, seen) in enumerate(zip(self.layers(), groups, strict=True)):
-            if number == 1 and mask is not None:
-                mask = mask.repeat(len(seen), 1, 1, 1)
-            if self.checkpointing and self.training:
-                x_BLD = checkpoint(_decode_block, block, x_BLD, mask, seen, number == 0, use_reentrant=False)
-            else:
-                x_BLD = _decode_block(block, x_BLD, mask, seen, number == 0)
+            x_BLD = self._decoded(block, x_BLD, mask, seen, _Course(copies=1 if number else count))
+            if not number and mask is not None:
+                mask = mask.repeat(count, 1, 1, 1)
         return x_BLD
+
+    def decode_at(
+        self, words_BL: Tensor, groups: Sequence[Sequence[Group]], places_W: Tensor, chosen_M: Tensor
+    ) -> Tensor:
+        """States of chosen words, (G * M, D): as `decode`, but pads are not worked on, nor are other words in
+        the last layer. `places_W` of words and `chosen_M` are places in the flattened texts."""
+        count = len(groups[0])
+        rows, chosen = _rows(words_BL, places_W), _rows(words_BL, chosen_M).times(count)
+        all_rows = rows.times(count)
+        x_WD = rows.packed(self.embed(words_BL))
+        last = len(self.blocks) - 1
+        for number, (block, seen) in enumerate(zip(self.layers(), groups, strict=True)):
+            course = _Course(
+                1 if number else count,
+                all_rows if number else rows,
+                all_rows,
+                chosen if number == last else None,
+            )
+            x_WD = self._decoded(block, x_WD, None, seen, course)
+        return x_WD
+
+    def _decoded(
+        self, block: PostNormBlock, x: Tensor, mask: Tensor | None, groups: Sequence[Group], course: "_Course"
+    ) -> Tensor:
+        if self.checkpointing and self.training:
+            decoded: Tensor = checkpoint(_decode_block, block, x, mask, groups, course, use_reentrant=False)
+            return decoded
+        return _decode_block(block, x, mask, groups, course)
 
     def predict(self, states_MD: Tensor) -> Tensor:
         """Logits over the vocabulary, whose matrix is that of the word embeddings."""
         x_MD = self.head_norm(F.gelu(self.head(states_MD)))
-        return F.linear(x_MD, self.words.weight, self.head_bias)
+        return linear(x_MD, self.words.weight, self.head_bias)
+
+
+def _rows(words_BL: Tensor, places: Tensor) -> Rows:
+    rows, length = words_BL.shape
+    return Rows(rows, length, places)
+
+
+class _Course(NamedTuple):
+    """How words go through a block of the decoder; without rows they come in rows."""
+
+    copies: int
+    """Of the words, after they have looked at one another: one for each group."""
+    before: Rows | None = None
+    """Before they are copied."""
+    after: Rows | None = None
+    """And then."""
+    chosen: Rows | None = None
+    """The words that go on to look at clips; None: all."""
 
 
 def _decode_block(
-    block: PostNormBlock, x_BLD: Tensor, mask: Tensor | None, groups: Sequence[Group], first: bool
+    block: PostNormBlock, x: Tensor, mask: Tensor | None, groups: Sequence[Group], course: _Course
 ) -> Tensor:
-    x_BLD = block.look_inward(x_BLD, mask, causal=mask is None)
-    if first and len(groups) > 1:
-        x_BLD = x_BLD.repeat(len(groups), 1, 1)
-    return block.finish(x_BLD, groups)
+    x = block.look_inward(x, mask, causal=mask is None, rows=course.before)
+    if course.copies > 1:
+        x = torch.cat([x] * course.copies)
+    if course.after is None or course.chosen is None:
+        return block.finish(x, groups, course.after)
+    return block.finish(course.chosen.packed(course.after.padded(x)), groups, course.chosen)
 
 
 def _through(blocks: nn.ModuleList, x: Tensor, checkpointing: bool) -> Tensor:

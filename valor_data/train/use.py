@@ -1,17 +1,13 @@
 """Entry points of the trainer: a run from its config, a checkpoint on a release."""
 
-import json
 from pathlib import Path
 from typing import NamedTuple
 
 import torch
 
 from valor_data.errors import UserError
-from valor_data.manifest import SplitName
-from valor_data.shards import ReleaseReader
-from valor_data.store import Store
 from valor_data.train import checkpoint, evaluate, loop, parallel
-from valor_data.train.batch import open_releases
+from valor_data.train.batch import captions_of, open_releases
 from valor_data.train.build import build
 from valor_data.train.config import Pretrain
 from valor_data.train.loop import Trained
@@ -34,7 +30,7 @@ def pretrain(config: Pretrain, *, progress: bool = True) -> Trained:
     no number.
     """
     with parallel.joined(config.device) as place:
-        config, words = _with_words(config)
+        config, words = with_words(config)
         validate = None
         if config.validation:
             readers = open_releases(config.validation)
@@ -55,31 +51,7 @@ def open_checkpoint(folder: str, device: str = "auto") -> Opened:
     return Opened(model.to(kind).eval(), loaded.config, loaded.words)
 
 
-def score(
-    opened: Opened, release: str, split: SplitName, subset: str | None = None, *, progress: bool = True
-) -> evaluate.Told:
-    """Retrieval and captions of a split, or of those of its clips that a subset of the release names."""
-    reader = ReleaseReader(Store.open(release), split)
-    only = None if subset is None else _of_subset(reader, subset)
-    return evaluate.evaluate(*opened, reader, only=only, progress=progress)
-
-
-def _of_subset(reader: ReleaseReader, subset: str) -> frozenset[str]:
-    names: set[str] = set()
-    found = set()
-    for sample in reader:
-        subsets = json.loads(sample.members["json"]).get("subsets") or []
-        names.update(subsets)
-        if subset in subsets:
-            found.add(sample.key)
-    if not found:
-        raise UserError(
-            f"no clip of this split is in a subset {subset!r}; it has: {', '.join(sorted(names)) or 'none'}"
-        )
-    return frozenset(found)
-
-
-def _with_words(config: Pretrain) -> tuple[Pretrain, Words]:
+def with_words(config: Pretrain) -> tuple[Pretrain, Words]:
     """The vocabulary: of the run's last checkpoint, of the config's file, or made of the captions."""
     standing = checkpoint.newest(Path(config.out))
     if standing is not None:
@@ -103,10 +75,10 @@ def _with_words(config: Pretrain) -> tuple[Pretrain, Words]:
 
 def _from_captions(config: Pretrain) -> Words:
     captions = (
-        str(one["text"])
+        text
         for reader in open_releases(config.data.sources)
         for sample in reader
-        for one in json.loads(sample.members["json"])["captions"]
+        for text in captions_of(sample.members)
     )
     words = Words.of(captions, config.model.text.vocabulary)
     if words.vocabulary.size == words.vocabulary.ordinary:
