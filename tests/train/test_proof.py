@@ -47,7 +47,7 @@ short_side = 64
 
 @pytest.mark.slow
 def test_it_learns_what_no_sense_alone_tells(tmp_path: Path) -> None:
-    """`make pretrain-proof` in short: a third of the clips, a fifth of the steps.
+    """`make pretrain-proof` in short: a sixth of the clips and of the steps.
 
     Bars stand where luck does not reach. Who uses one sense finds 8 of 64, and 24 or more with a probability
     of 3e-7; who guesses has 10 of 64 within ten places, and 30 or more with 4e-9.

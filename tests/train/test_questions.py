@@ -106,6 +106,21 @@ def test_a_list_that_is_not_there_or_no_text_is_told(tmp_path: Path) -> None:
         questions.read(str(tmp_path / "bytes"))
 
 
+def test_questions_without_an_answer_are_read_where_they_are_asked_for(tmp_path: Path) -> None:
+    (tmp_path / "list").write_text('{"clip": "a", "question": "Q?"}\n{"clip": "a", "answer": "x"}\n')
+    with pytest.raises(UserError, match=r"^here .*: row 2: it lacks question; mend"):
+        questions.read(str(tmp_path / "list"), "here", unanswered=True)
+    (tmp_path / "list").write_text('{"clip": "a", "question": "Q?"}\n')
+    (found,) = questions.read(str(tmp_path / "list"), unanswered=True)
+    assert found.answers == ()
+
+
+def test_keys_of_other_peoples_tars_are_names_too() -> None:
+    found, missing = questions.by_clip([Question("1", "a b", "Q", ("x",), "audio")], ["a b", "c"])
+    assert list(found) == ["a b"]
+    assert not missing
+
+
 def test_clips_are_found_by_each_of_their_names() -> None:
     def about(number: str, clip: str) -> Question:
         return Question(number, clip, "Q", ("x",), "audio")

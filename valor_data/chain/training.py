@@ -34,6 +34,7 @@ def pretrain(config: str, *, dry_run: bool = False, progress: bool = True) -> Re
         "steps": trained.steps,
         "unreadable": len(trained.faults),
         "truncated": trained.truncated,
+        **trained.asked,
     }
     notes.outputs.append(str(trained.run))
     notes.plan = tuple(f"{name:<12}{value:>10.4f}" for name, value in trained.losses.items())

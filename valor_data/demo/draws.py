@@ -21,6 +21,8 @@ from valor_data.scenes import SAMPLE_RATE, SOUNDS, VISUALS, Scene, frames, make_
 
 SECONDS = 1.6
 FPS = 4
+_UNSEEN = 1_000_000
+"""First seed of the unseen draws. Rate, steps and batch were chosen on others."""
 _SENTENCES = (
     "{shape} moves about, with {sound} in the air",
     "while {shape} moves about, you can hear {sound}",
@@ -37,7 +39,7 @@ class Draw(NamedTuple):
 
 def to_learn(draws: int) -> list[Draw]:
     """`draws` clips of each of the 64 pairs."""
-    seeded = enumerate(pairs() * draws, start=len(pairs()))  # the seeds before are the unseen draws'
+    seeded = enumerate(pairs() * draws)
     return [_draw("learn", make_scene(visual, sound, seed, SECONDS)) for seed, (visual, sound) in seeded]
 
 
@@ -47,7 +49,8 @@ def unseen() -> list[Draw]:
     Nothing to be seen says which of the eight clips that share a shape a caption is of, and nothing to be
     heard which of the eight that share a sound.
     """
-    return [_draw("unseen", make_scene(*pair, seed, SECONDS)) for seed, pair in enumerate(pairs())]
+    seeded = enumerate(pairs(), start=_UNSEEN)
+    return [_draw("unseen", make_scene(*pair, seed, SECONDS)) for seed, pair in seeded]
 
 
 def write(folder: Path, draws: Sequence[Draw], path: Path) -> None:

@@ -21,7 +21,7 @@ from valor_data.shards import ReleaseReader
 from valor_data.store import Store
 from valor_data.train import checkpoint, config, use
 
-DRAWS = 12
+DRAWS = 24
 """Of each pair, to learn from."""
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)

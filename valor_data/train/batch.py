@@ -17,8 +17,9 @@ from torch.utils.data import DataLoader, Dataset
 from valor_data.errors import FatalError, ItemError, UserError
 from valor_data.media.take import take_frames, take_sound
 from valor_data.signals.fbank import log_mel
+from valor_data.train.asked import Asking
 from valor_data.train.config import DataConfig, ModelConfig, Source
-from valor_data.train.masking import Dice, Masked, mask_words
+from valor_data.train.masking import ANSWER_SHARE, SHARE, Dice, Masked, mask_words
 from valor_data.train.model import Clips, Texts
 from valor_data.train.sampling import pick, slices
 from valor_data.train.sources import Reader, open_source
@@ -35,7 +36,7 @@ class Draw(NamedTuple):
 
     source: int
     number: int
-    """Of the clip in its release."""
+    """Of the clip in its release, or of the question in its list."""
     turn: int | None
     """Its number among all turns of the run, from which its random frames follow; None: the middle ones."""
 
@@ -47,8 +48,10 @@ class Item(NamedTuple):
     frames_FHWC: NDArray[np.uint8] | None
     slices_ATM: NDArray[np.float32] | None
     captions: tuple[str, ...]
+    """Or the right answers to its question."""
     fault: str = ""
     """Why it could not be read; such a clip takes part in nothing."""
+    question: str = ""
 
 
 class Batch(NamedTuple):
@@ -61,7 +64,9 @@ class Batch(NamedTuple):
     faults: dict[str, str]
     """clip_id -> why it could not be read."""
     truncated: int
-    """Captions that lost their end."""
+    """Captions, questions and answers that lost their end."""
+    prompt: Texts | None
+    """Questions, to which the texts are answers; None: the texts are captions."""
 
     def to(self, device: torch.device) -> "Batch":
         """The same with its tensors on a device; the host does not wait where they are pinned."""
@@ -71,14 +76,15 @@ class Batch(NamedTuple):
 
         clips = self.clips.to(device)
         texts, masked = self.texts.to(device), Masked(*map(moved, self.masked))
-        return self._replace(clips=clips, texts=texts, masked=masked)
+        prompt = self.prompt and self.prompt.to(device)
+        return self._replace(clips=clips, texts=texts, masked=masked, prompt=prompt)
 
 
 class Schedule:
-    """Which clips each step of a run takes.
+    """Which clips, or questions about clips, each step of a run takes.
 
-    The releases take turns by their weights; each goes through all its clips in a new order before one comes
-    again. A release smaller than a batch fills it with clips of the next round.
+    The sources take turns by their weights; each goes through all it has in a new order before one comes
+    again. A source smaller than a batch fills it with clips of the next round.
     """
 
     def __init__(self, sizes: Sequence[int], weights: Sequence[float], batch: int, seed: int) -> None:
@@ -172,14 +178,28 @@ def _first(members: Mapping[str, bytes], suffixes: Sequence[str]) -> bytes | Non
 
 
 class ClipSet(Dataset[Item]):
-    """The clips of all sources, by draw."""
+    """The clips of all sources, by draw; of a source with questions, the question's clip with it."""
 
-    def __init__(self, readers: Sequence[Reader], decoder: Decoder) -> None:
+    def __init__(
+        self, readers: Sequence[Reader], decoder: Decoder, asked: Sequence[Asking | None] | None = None
+    ) -> None:
         self._readers, self._decoder = readers, decoder
+        self._asked = asked or [None] * len(readers)
+
+    @property
+    def sizes(self) -> list[int]:
+        """Clips, or questions, of each source."""
+        pairs = zip(self._readers, self._asked, strict=True)
+        return [len(reader if asking is None else asking.items) for reader, asking in pairs]
 
     def __getitem__(self, draw: Draw) -> Item:
-        sample = self._readers[draw.source][draw.number]
-        return self._decoder(sample.key, sample.members, draw.turn)
+        reader, asking = self._readers[draw.source], self._asked[draw.source]
+        one = None if asking is None else asking.items[draw.number]
+        sample = reader[draw.number if one is None else one.clip]
+        item = self._decoder(sample.key, sample.members, draw.turn)
+        if one is None:
+            return item
+        return item._replace(captions=() if item.fault else one.answers, question=one.text)
 
 
 def open_releases(sources: Iterable[Source]) -> list[Reader]:
@@ -188,15 +208,18 @@ def open_releases(sources: Iterable[Source]) -> list[Reader]:
 
 
 class Collate:
-    """Puts items together; pads captions to the longest of the batch, or all to `fixed` words."""
+    """Puts items together, all of captions or all of questions; pads texts to the longest of the batch, or
+    captions all to `fixed` words."""
 
     def __init__(self, data: DataConfig, model: ModelConfig, words: Words, seed: int, *, fixed: bool) -> None:
         self._data, self._model, self._words, self._seed = data, model, words, seed
         self._fixed = fixed or model.parity == "released"  # its scores look at pads: as many as there
 
     def __call__(self, items: Sequence[Item], step: int, share: "Share") -> Batch:
-        """The share of a step's batch; captions and hidden words are drawn by the step, whoever has them."""
+        """The share of a step's batch; captions, or answers, and hidden words are drawn by the step, whoever
+        has them."""
         most = self._data.words + 2
+        asked = [item.question for item in items if item.question]
         dice = Dice((self._seed, 4, step), len(items) * share.world, len(items) * share.rank, most)
         places = dice.roll(0, len(items), 1).squeeze(1).tolist()
         items = [item if item.captions else _left_out(item) for item in items]
@@ -204,25 +227,30 @@ class Collate:
             item.captions[int(place * len(item.captions))] if item.captions else ""
             for item, place in zip(items, places, strict=True)
         ]
-        texts, truncated = encode(self._words, chosen, self._data.words, fixed=self._fixed)
-        masked = mask_words(texts.words_BL, self._words.vocabulary, dice._replace(seed=(self._seed, 5, step)))
+        fixed = self._fixed and not asked  # answers are compared with nothing
+        texts, truncated = encode(self._words, chosen, self._data.words, fixed=fixed)
+        dice = dice._replace(seed=(self._seed, 5, step))
+        share_of_words = ANSWER_SHARE if asked else SHARE
+        masked = mask_words(texts.words_BL, self._words.vocabulary, dice, share_of_words)
+        prompt, cut = encode(self._words, asked, self._data.words) if asked else (None, 0)
         return Batch(
             together(items, self._data, self._model),
             texts,
             masked,
             [item.clip_id for item in items],
             {item.clip_id: item.fault for item in items if item.fault},
-            truncated,
+            truncated + cut,
+            prompt,
         )
 
 
 def _left_out(item: Item) -> Item:
     """A clip about which nothing is said takes part in nothing."""
-    return Item(item.clip_id, None, None, (), item.fault or "no caption")
+    return Item(item.clip_id, None, None, (), item.fault or "no caption", item.question)
 
 
 def encode(words: Words, captions: Sequence[str], most: int, *, fixed: bool = False) -> tuple[Texts, int]:
-    """Captions as ids with pads at their ends; and how many lost their end."""
+    """Texts as ids with pads at their ends; and how many lost their end."""
     cut = [words.cut(caption, most) for caption in captions]
     length = most + 2 if fixed else max(len(one.ids) for one in cut)
     pad = words.vocabulary.pad

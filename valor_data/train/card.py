@@ -9,10 +9,16 @@ def card(config: Pretrain, step: int, score: float) -> str:
     """Markdown with front matter; names releases by their folder's name, not by where they lie."""
     model, data, settings = config.model, config.data, config.optim
     sources = "; ".join(
-        f"{source.release.rstrip('/').rsplit('/', 1)[-1]} ({source.split})" for source in data.sources
+        f"{_last(source.release)} ({source.split}"
+        + (f", questions of {_last(source.questions)})" if source.questions else ")")
+        for source in data.sources
     )
+    captions = any(not source.questions for source in data.sources)
+    taught = [f"MGA ({model.parity}) times {settings.alpha} plus MGC"] if captions else []
+    taught += ["answers to questions (QA)"] if data.asks else []
+    used = [*(["retrieval", "captions"] if captions else []), *(["answers"] if data.asks else [])]
     begun = [
-        f"{name}: {tower.weights.rstrip('/').rsplit('/', 1)[-1] if tower.weights else 'random weights'}"
+        f"{name}: {_last(tower.weights) if tower.weights else 'random weights'}"
         for name, tower in (("vision", model.vision), ("audio", model.audio), ("text", model.text))
     ]
     lines = [
@@ -23,16 +29,19 @@ def card(config: Pretrain, step: int, score: float) -> str:
         "",
         f"# {config.name}, after {step} of {settings.steps} steps",
         "",
-        "A VALOR model: picture and sound beside text, for retrieval and captions.",
+        f"A VALOR model: picture and sound beside text, for {', '.join(used)}.",
         "",
         f"- Trained on: {sources}",
         f"- Began from: {'; '.join(begun)}. What those saw before, they bring along.",
         f"- Sees {data.frames} frames of {model.vision.resolution} pixels and {data.slices} slices of "
         f"{model.audio.slice_frames / 100:.2f} s of sound",
-        f"- MGA ({model.parity}) times {settings.alpha} plus MGC, batch {data.batch}, "
-        f"AdamW at {settings.rate}",
+        f"- Learned by {', in other steps by '.join(taught)}; batch {data.batch}, AdamW at {settings.rate}",
         *([f"- Validation: {score:.2f}"] if math.isfinite(score) else []),
         "",
         "Use it with `valor-data caption`, `valor-data embed` and `valor-data evaluate`.",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _last(place: str) -> str:
+    return place.rstrip("/").rsplit("/", 1)[-1]

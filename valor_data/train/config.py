@@ -98,7 +98,11 @@ class Source(Section):
     tars, or tars by a pattern, such as `s3://bucket/train-{000..012}.tar`, several joined by `::`."""
     split: Literal["train", "val", "test"] = "train"
     weight: Annotated[float, Field(gt=0)] = 1.0
-    """Share of the steps, beside the other releases' weights; a step takes its clips from one release."""
+    """Share of the steps, beside the other sources' weights; a step takes its clips from one source."""
+    questions: str = ""
+    """A list of questions about its clips, in a form that `evaluate --questions` reads; a relative file
+    counts from the config's folder. Steps of this source then learn answers, and nothing from captions, which
+    another source with the same release may teach."""
 
     @property
     def is_pattern(self) -> bool:
@@ -111,19 +115,24 @@ class DataConfig(Section):
 
     sources: Annotated[tuple[Source, ...], Field(strict=False, min_length=1)]
     vocabulary: str = ""
-    """A `vocab.txt` or `tokenizer.json`; empty: made of the captions."""
+    """A `vocab.txt` or `tokenizer.json`; empty: made of the captions, questions and answers."""
     frames: Count = 2
     """Frames of a clip."""
     slices: Count = 1
     """Slices of its sound."""
     words: Count = 40
-    """Most word pieces of a caption; more are cut off, and counted."""
+    """Most word pieces of a caption, a question or an answer; more are cut off, and counted."""
     sample_rate: Literal[16_000, 22_050] = 16_000
     """Of the sound that spectra are made of; 22,050 as the paper."""
     batch: Count = 64
     """Clips of a step, over all processes."""
     workers: Annotated[int, Field(ge=0)] = 2
     """Processes that decode, beside each that trains; 0: it decodes itself."""
+
+    @property
+    def asks(self) -> bool:
+        """Some steps learn answers."""
+        return any(source.questions for source in self.sources)
 
 
 class OptimConfig(Section):
@@ -146,7 +155,7 @@ class OptimConfig(Section):
     groups: Annotated[tuple[Literal["tv", "ta", "tva"], ...], Field(strict=False, min_length=1)] = (
         "tv", "ta", "tva",
     )  # fmt: skip
-    """Groups that both objectives are computed over; fewer, as in VALOR's ablations (tables 8 and 9)."""
+    """Groups that all objectives are computed over; fewer, as in VALOR's ablations (tables 8 and 9)."""
     accumulate: Count = 1
     """Passes whose gradients make one update; each takes its part of `data.batch`, and MGA tells clips
     apart within
@@ -184,6 +193,8 @@ class Pretrain(Section):
     def _never_chosen_on_test(self) -> Self:
         if any(source.split == "test" for source in self.validation):
             raise ValueError("validation: a model that was chosen on test has no test left; take val")
+        if any(source.questions for source in self.validation):
+            raise ValueError("validation: it is by retrieval, and asks nothing; leave questions out")
         if self.data.batch % self.optim.accumulate:
             raise ValueError("optim.accumulate must divide data.batch")
         return self
@@ -200,6 +211,7 @@ def load(path: str) -> Pretrain:
     for source in (*read["data"]["sources"], *read["validation"]):
         parts = source["release"].split(SEVERAL)
         source["release"] = SEVERAL.join(absolute(part, folder) for part in parts)
+        source["questions"] = source["questions"] and absolute(source["questions"], folder)
     towers = (read["model"][name] for name in ("vision", "audio", "text"))
     for place, key in ((read["data"], "vocabulary"), *((tower, "weights") for tower in towers)):
         if place[key] and Path(folder, place[key]).exists():  # else a name on the hub

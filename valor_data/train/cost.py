@@ -62,12 +62,13 @@ class Bill(NamedTuple):
         """Of a step, over all devices."""
         return self.config.data.batch
 
-    def flops_a_clip(self, pieces: float | None = None) -> float:
-        """Forward and backward, without what checkpointing repeats; of captions of so many word pieces."""
+    def flops_a_clip(self, pieces: float | None = None, asked: float | None = None) -> float:
+        """Forward and backward, without what checkpointing repeats; of captions of so many word pieces, or of
+        answers to questions of `asked`."""
         parts = self.parts
         if pieces is not None:
-            size = scale.pass_of(self.config, self.world, pieces)
-            parts = scale.flops(self.config.model, size, tower=self.tower)
+            size = scale.pass_of(self.config, self.world, pieces, asked)
+            parts = scale.flops(self.config.model, size, tower=self.tower, asks=asked is not None)
         passes = self.config.optim.accumulate * self.world
         return scale.total(parts).trained * passes / self.clips
 

@@ -16,6 +16,7 @@ from tqdm import tqdm
 
 from valor_data.errors import FatalError, UserError
 from valor_data.train import checkpoint, optim, parallel, room
+from valor_data.train.asked import askings, left_out, tally
 from valor_data.train.batch import Batch, ClipSet, Collate, Decoder, Schedule, batches, open_releases
 from valor_data.train.build import build
 from valor_data.train.card import card
@@ -71,7 +72,9 @@ class Trained(NamedTuple):
     faults: dict[str, str]
     """clip_id -> why it took part in nothing, in this start."""
     truncated: int
-    """Captions that lost their end, in this start."""
+    """Captions, questions and answers that lost their end, in this start."""
+    asked: dict[str, int]
+    """How many questions are learned from, and how many not; empty where no source has any."""
 
 
 def pretrain(
@@ -113,7 +116,7 @@ class _Run:
         if config.optim.checkpointing:
             for tower in (self._model.vision, self._model.audio, self._model.bert):
                 tower.checkpointing = True  # type: ignore[assignment]
-        self._trained = parallel.wrap(self._model, config.optim, place)
+        self._trained = parallel.wrap(self._model, config.optim, place, asks=config.data.asks)
         self._optimizer = optim.adamw(self._model, config.optim)
         self._scaler = torch.amp.GradScaler(place.device.type, enabled=config.optim.precision == "fp16")
         self._step, self._best = 0, -math.inf
@@ -121,6 +124,7 @@ class _Run:
         self._last: Losses | None = None
         self._faults: dict[str, str] = {}
         self._truncated = 0
+        self._asked: dict[str, int] = {}
 
     def go(self) -> Trained:
         """Train until the end, or until somebody asks to stop."""
@@ -150,7 +154,7 @@ class _Run:
                     self._choose(self._validate, log)
         told = {} if self._last is None else self._last.told()
         return Trained(self._folder, self._step, stop and self._step < settings.steps, told, self._faults,
-                       self._truncated)  # fmt: skip
+                       self._truncated, self._asked)  # fmt: skip
 
     def _peak(self) -> float | None:
         """Operations a second of all devices, where that is known."""
@@ -163,11 +167,13 @@ class _Run:
         return None if peak is None else peak * self._place.share.world
 
     def _flops(self, update: Sequence[Batch]) -> float:
-        """Of a clip, with captions as long as those of an update."""
-        words = sum(len(batch.texts.stand()) for batch in update) / sum(
-            len(batch.clip_ids) for batch in update
-        )
-        return self._bill.flops_a_clip(words - 2)
+        """Of a clip, with texts as long as those of an update."""
+        found = []
+        for batch in update:
+            clips = len(batch.clip_ids)
+            asked = None if batch.prompt is None else len(batch.prompt.stand()) / clips - 2
+            found.append(self._bill.flops_a_clip(len(batch.texts.stand()) / clips - 2, asked))
+        return sum(found) / len(found)
 
     def _passes(self) -> Sequence[Batch] | Any:
         data, share, settings = self._config.data, self._place.share, self._config.optim
@@ -175,9 +181,14 @@ class _Run:
         if size % share.world:
             raise UserError(f"data.batch: {size} clips a pass cannot be shared by {share.world} processes")
         readers = open_releases(data.sources)
+        asked = askings(data.sources, readers)
+        self._asked = tally(asked)
+        if self._place.leads:
+            for line in left_out(asked):
+                tqdm.write(f"warning: {line}", file=sys.stderr)
         weights = [source.weight for source in data.sources]
-        schedule = Schedule([len(reader) for reader in readers], weights, size, settings.seed)
-        clips = ClipSet(readers, Decoder(data, self._config.model, settings.seed))
+        clips = ClipSet(readers, Decoder(data, self._config.model, settings.seed), asked)
+        schedule = Schedule(clips.sizes, weights, size, settings.seed)
         collate = Collate(data, self._config.model, self._words, settings.seed, fixed=share.world > 1)
         steps = range(self._step * settings.accumulate, settings.steps * settings.accumulate)
         pinned = self._place.device.type == "cuda"
@@ -194,7 +205,7 @@ class _Run:
                 on_device = batch.to(self._place.device)
                 with self._autocast():
                     given = (on_device.clips, on_device.texts, on_device.masked, settings.groups)
-                    losses: Losses = self._trained(*given)
+                    losses: Losses = self._trained(*given, on_device.prompt)
                     total = losses.total(settings.alpha)
                 self._check_last()
                 self._pending = _Noted.of(total, batch.clip_ids)

@@ -1,4 +1,4 @@
-"""MGA and MGC, the two objectives of VALOR (section 3.2), as pure functions.
+"""MGA and MGC, the two objectives of VALOR (section 3.2), and that of answers, as pure functions.
 
 Shapes: B clips, L text tokens, N tokens of a group (one a frame and one an audio slice), D features,
 V words of the vocabulary. A mask is true where a token stands. Where the paper and the code that was
@@ -117,3 +117,14 @@ def mgc_loss(terms_M: Tensor, counts_M: Tensor, words: Tensor | None = None) -> 
     """Mean of the masked words that count, or their sum over `words`."""
     of = counts_M.sum() if words is None else words
     return (terms_M * counts_M).sum() / of.clamp(min=1e-9)
+
+
+def qa_loss(terms_M: Tensor, row_M: Tensor, joins_B: Tensor, answers: Tensor | None = None) -> Tensor:
+    """Mean over answers of the mean over an answer's hidden words, however many it has.
+
+    `row_M` tells whose a word is. Answers for which `joins_B` is false do not count. `answers`: divide by so
+    many, where other processes have some too.
+    """
+    words_B = torch.zeros(len(joins_B), device=terms_M.device).index_add_(0, row_M, torch.ones_like(terms_M))
+    of = joins_B.sum() if answers is None else answers
+    return (terms_M * joins_B[row_M] / words_B[row_M]).sum() / of.clamp(min=1e-9)

@@ -1,4 +1,4 @@
-"""Which words of a caption are hidden for MGC: on the host, all rows at once."""
+"""Which words of a caption or an answer are hidden: on the host, all rows at once."""
 
 from typing import NamedTuple
 
@@ -8,6 +8,8 @@ from torch import Tensor
 
 SHARE = 0.6
 """Of the words of a caption that are to be predicted (VALOR section 3.2.2)."""
+ANSWER_SHARE = 0.99
+"""Of the words of an answer (released code)."""
 _MASKED, _RANDOM = 0.8, 0.1
 """Of the chosen words; the rest stands as it was (released code; the paper masks them all)."""
 

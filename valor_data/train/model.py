@@ -1,7 +1,7 @@
 """VALOR: three encoders, one space in which texts and clips are compared, one decoder (section 4.1).
 
-Shapes: B clips, F frames, A slices of sound, S tokens of a frame or slice, L words, N tokens of a group,
-D width of the decoder, C width of the common space, M masked words.
+Shapes: B clips, F frames, A slices of sound, S tokens of a frame or slice, L words, P words of a question,
+T both of these, N tokens of a group, D width of the decoder, C width of the common space, M masked words.
 """
 
 from collections.abc import Mapping
@@ -46,7 +46,7 @@ class Clips(NamedTuple):
 
 
 class Texts(NamedTuple):
-    """Words of B captions; pads stand last."""
+    """Words of B captions, questions or answers; pads stand last."""
 
     words_BL: Tensor
     mask_BL: Tensor
@@ -101,17 +101,19 @@ class Losses(NamedTuple):
 
     mga: dict[GroupName, Tensor]
     mgc: dict[GroupName, Tensor]
+    qa: dict[GroupName, Tensor]
+    """Of a batch of questions, which has no others."""
 
     def total(self, alpha: float) -> Tensor:
-        """`alpha` times the mean of MGA's groups, plus the mean of MGC's."""
+        """`alpha` times the mean of MGA's groups, plus the means of MGC's and of the answers'."""
         parts = [alpha * torch.stack(list(self.mga.values())).mean()] if self.mga else []
-        parts += [torch.stack(list(self.mgc.values())).mean()] if self.mgc else []
+        parts += [torch.stack(list(of.values())).mean() for of in (self.mgc, self.qa) if of]
         return torch.stack(parts).sum()
 
     def told(self) -> dict[str, float]:
         """By name, such as `mga_tv`."""
-        both = (("mga", self.mga), ("mgc", self.mgc))
-        return {f"{kind}_{name}": round(loss.item(), 5) for kind, of in both for name, loss in of.items()}
+        named = self._asdict().items()
+        return {f"{kind}_{name}": round(loss.item(), 5) for kind, of in named for name, loss in of.items()}
 
 
 class Valor(nn.Module):
@@ -178,11 +180,21 @@ class Valor(nn.Module):
         return found
 
     def forward(
-        self, clips: Clips, texts: Texts, masked: Masked, groups: tuple[GroupName, ...] = GROUPS
+        self,
+        clips: Clips,
+        texts: Texts,
+        masked: Masked,
+        groups: tuple[GroupName, ...] = GROUPS,
+        prompt: Texts | None = None,
     ) -> Losses:
-        """MGA and MGC of a batch, in which clip i belongs to text i."""
+        """MGA and MGC of a batch, in which clip i belongs to text i; with a `prompt`, questions to which the
+        texts are answers, what these cost alone."""
         seen = self.see(clips)
-        return Losses(self._mga(seen, texts, groups), self._mgc(seen, texts, masked, groups))
+        if prompt is not None:
+            # FSDP would hand zeros back to what only MGA compares, and AdamW would move its weights on.
+            seen = seen._replace(video_BFC=None, audio_BAC=None)
+            return Losses({}, {}, self._qa(seen, texts, masked, groups, prompt))
+        return Losses(self._mga(seen, texts, groups), self._mgc(seen, texts, masked, groups), {})
 
     def _mga(self, seen: Seen, texts: Texts, groups: tuple[GroupName, ...]) -> dict[GroupName, Tensor]:
         text = Compared(*map(everyone, self.compare_text(texts)))
@@ -214,17 +226,47 @@ class Valor(nn.Module):
         looked, joins = self.look(seen, groups)
         if not joins:
             return {}
-        states = self.bert.decode_at(masked.words_BL, looked, texts.stand(), masked.chosen_M)
-        row_M = masked.chosen_M // texts.words_BL.shape[1]
+        words_BLD = self.bert.embed(masked.words_BL)
+        states = self.bert.decode_at(words_BLD, looked, texts.stand(), masked.chosen_M)
         found = {}
-        logits_GMV = self.bert.predict(states).unflatten(0, (len(joins), -1))
-        terms_GM = losses.mgc_terms(logits_GMV, masked.truth_M)
-        for number, (name, joins_B) in enumerate(joins.items()):
+        terms_GM, row_M = self._terms(states, masked)
+        for terms_M, (name, joins_B) in zip(terms_GM, joins.items(), strict=True):
             counts_M = joins_B[row_M]
             # Over the words of all processes, for DDP takes the mean of what each finds.
             words = everyone(counts_M.sum()[None]).float().mean()
-            found[name] = losses.mgc_loss(terms_GM[number], counts_M, words)
+            found[name] = losses.mgc_loss(terms_M, counts_M, words)
         return found
+
+    def _qa(
+        self, seen: Seen, texts: Texts, masked: Masked, groups: tuple[GroupName, ...], prompt: Texts
+    ) -> dict[GroupName, Tensor]:
+        looked, joins = self.look(seen, groups)
+        if not joins:
+            return {}
+        asked_BPD = self.bert.embed(prompt.words_BL, prompt=True)
+        whole_BTD = torch.cat([asked_BPD, self.bert.embed(masked.words_BL)], dim=1)
+        P, L = asked_BPD.shape[1], masked.words_BL.shape[1]
+
+        def behind(places: Tensor) -> Tensor:
+            """Where words of answers stand once a question stands before each."""
+            return places + (places // L + 1) * P
+
+        asked_W = prompt.stand()
+        places_W = torch.cat([asked_W + asked_W // P * L, behind(texts.stand())])
+        mask = _answering(prompt.mask_BL, L)
+        states = self.bert.decode_at(whole_BTD, looked, places_W, behind(masked.chosen_M), mask)
+        found = {}
+        terms_GM, row_M = self._terms(states, masked)
+        for terms_M, (name, joins_B) in zip(terms_GM, joins.items(), strict=True):
+            answers = everyone(joins_B.sum()[None]).float().mean()
+            found[name] = losses.qa_loss(terms_M, row_M, joins_B, answers)
+        return found
+
+    def _terms(self, states: Tensor, masked: Masked) -> tuple[Tensor, Tensor]:
+        """What each hidden word costs, by group, of its states (G * M, D); and whose word it is."""
+        logits_GMV = self.bert.predict(states).unflatten(0, (-1, len(masked.truth_M)))
+        terms_GM = losses.mgc_terms(logits_GMV, masked.truth_M)
+        return terms_GM, masked.chosen_M // masked.words_BL.shape[1]
 
     def look(
         self, seen: Seen, groups: tuple[GroupName, ...] = GROUPS
@@ -256,6 +298,16 @@ def _joining(seen: Seen) -> dict[GroupName, Tensor]:
     """Which clips a group has a word on: with both, those that have both, or it would be another group."""
     both_B = seen.has_video_B & seen.has_audio_B
     return {"tv": seen.has_video_B, "ta": seen.has_audio_B, "tva": both_B}
+
+
+def _answering(asked_BP: Tensor, length: int) -> Tensor:
+    """The mask of self-attention where answers of `length` words stand behind their questions: a question
+    sees itself whole, an answer's word the question, itself and what stands before it."""
+    P = asked_BP.shape[1]
+    sees_TT = torch.ones(P + length, P + length, dtype=torch.bool, device=asked_BP.device).tril()
+    sees_TT[:P, :P] = True
+    stands_BT = F.pad(asked_BP, (0, length), value=True)
+    return sees_TT & stands_BT[:, None, None]
 
 
 def _looking(mask_BN: Tensor) -> Tensor:

@@ -20,6 +20,7 @@ from valor_data.train.config import OptimConfig
 
 _WHOLE = sharing.StateDictOptions(full_state_dict=True, cpu_offload=True)
 _WHOLE_IN = sharing.StateDictOptions(full_state_dict=True)
+_PART_IN = sharing.StateDictOptions(full_state_dict=True, strict=False)
 
 
 class Place(NamedTuple):
@@ -95,8 +96,9 @@ def joined(device: str) -> Iterator[Place]:
         dist.destroy_process_group()
 
 
-def wrap(model: nn.Module, config: OptimConfig, place: Place) -> nn.Module:
+def wrap(model: nn.Module, config: OptimConfig, place: Place, *, asks: bool) -> nn.Module:
     """The model as it is trained: compiled, its gradients exchanged (DDP), or its weights shared (FSDP2).
+    `asks`: some steps learn answers, and have no use for what MGA alone takes.
 
     Shared weights are gathered in fp32 and rounded by autocast, as they are with DDP, so that both train the
     same model: FSDP2's own mixed precision would also round the stream between blocks.
@@ -122,7 +124,7 @@ def wrap(model: nn.Module, config: OptimConfig, place: Place) -> nn.Module:
         device_ids=[place.device] if place.device.type == "cuda" else None,
         broadcast_buffers=False,  # they are constants: means and deviations of pictures
         gradient_as_bucket_view=True,  # or gradients would stand in memory twice
-        find_unused_parameters=len(config.groups) < 3,  # without a group a sense may be of no use
+        find_unused_parameters=asks or len(config.groups) < 3,  # without a group a sense may be of no use
     )
 
 
@@ -134,6 +136,9 @@ def states(model: nn.Module, optimizer: torch.optim.Optimizer) -> tuple[dict[str
 
 
 def restore(model: nn.Module, optimizer: torch.optim.Optimizer, weights: dict[str, Any], state: Any) -> None:
-    """Put them back."""
+    """Put them back; of a weight that has had no gradient yet, the optimizer knows nothing."""
     sharing.set_model_state_dict(model, weights, options=_WHOLE_IN)
-    sharing.set_optimizer_state_dict(model, optimizer, state, options=_WHOLE_IN)
+    sharing.set_optimizer_state_dict(model, optimizer, state, options=_PART_IN)
+    for name, weight in model.named_parameters():
+        if name not in state["state"]:  # torch has made a first step with it, of no length
+            optimizer.state.pop(weight, None)

@@ -12,6 +12,7 @@ which the split has one clip.
 import csv
 import json
 from collections.abc import Collection, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -38,24 +39,31 @@ class Question(NamedTuple):
     """As the list names it."""
     text: str
     answers: tuple[str, ...]
-    """Each of them right; lower case, without punctuation."""
+    """Each of them right; lower case, without punctuation. None only where that was asked for."""
     modality: str
     """One of `MODALITIES`."""
 
 
-def read(path: str) -> list[Question]:
-    """The questions of a list. Raises UserError that names file, row and mend."""
+def read(path: str, named: str = "--questions", *, unanswered: bool = False) -> list[Question]:
+    """The questions of a list that `named` has named; with `unanswered` also those without an answer.
+
+    Raises UserError that names file, row and mend.
+    """
+    where = f"{named} {path}"
     try:
         text = Path(path).read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"--questions {path}: not readable: {error}") from None
+        raise UserError(f"{where}: not readable: {error}") from None
     try:
         rows = list(_rows(text))
     except (json.JSONDecodeError, csv.Error) as error:
-        raise UserError(f"--questions {path}: not readable as JSON, JSON lines or CSV: {error}") from None
+        raise UserError(f"{where}: not readable as JSON, JSON lines or CSV: {error}") from None
     if not rows:
-        raise UserError(f"--questions {path}: holds no questions")
-    found = [_question(row, place, f"--questions {path}: row {place}") for place, row in enumerate(rows, 1)]
+        raise UserError(f"{where}: holds no questions")
+    found = [
+        _question(row, place, f"{where}: row {place}", unanswered=unanswered)
+        for place, row in enumerate(rows, 1)
+    ]
     if len({one.number for one in found}) < len(found):  # ids of several lists put together
         found = [one._replace(number=str(place)) for place, one in enumerate(found, 1)]
     return found
@@ -68,7 +76,8 @@ def by_clip(
     here = set(clips)
     of_video: dict[str, list[str]] = {}
     for clip in clips:
-        of_video.setdefault(layout.parse_clip_id(clip).video_id, []).append(clip)
+        with suppress(ValueError):  # tars of others have keys of any form
+            of_video.setdefault(layout.parse_clip_id(clip).video_id, []).append(clip)
     found: dict[str, list[Question]] = {}
     missing: dict[str, str] = {}
     for question in questions:
@@ -128,7 +137,7 @@ def _listed(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
 
 
-def _question(row: Any, number: int, where: str) -> Question:
+def _question(row: Any, number: int, where: str, *, unanswered: bool) -> Question:
     if not isinstance(row, dict):
         raise UserError(
             f"{where}: {str(row)[:60]!r} is no question; give an object with clip, question, answers"
@@ -138,9 +147,8 @@ def _question(row: Any, number: int, where: str) -> Question:
         clip = f"{clip}_{row['start_time']}_{row['end_time']}"
     text = str(row.get("question") or "").strip()
     answers = tuple(dict.fromkeys(said for said in map(clean, _answers(row)) if said))
-    lacking = [
-        name for name, value in (("clip", clip), ("question", text), ("answers", answers)) if not value
-    ]
+    needed = (("clip", clip), ("question", text), ("answers", answers or unanswered))
+    lacking = [name for name, value in needed if not value]
     if lacking:
         raise UserError(f"{where}: it lacks {' and '.join(lacking)}; mend the row, or leave it out")
     spelled = str(row.get("modality") or row.get("mode") or "").strip().lower()

@@ -12,13 +12,14 @@ from valor_data.errors import UserError
 from valor_data.manifest import Manifest
 from valor_data.shards import Sample
 from valor_data.train import parallel, room, use
+from valor_data.train.asked import Asking, askings, left_out, tally
 from valor_data.train.batch import Decoder, captions_of, open_releases
 from valor_data.train.config import Pretrain, Source
 from valor_data.train.cost import GIB, Bill, Data, Payload, assumed, bill
 from valor_data.train.devices import A100, H100, Device, here
 from valor_data.train.scale import Work
 from valor_data.train.sources import Reader
-from valor_data.train.words import Words
+from valor_data.train.words import Cut, Words
 
 _LOOKED_AT = 256
 """Clips whose captions are cut into word pieces."""
@@ -33,7 +34,9 @@ class Found(NamedTuple):
     looked_at: int
     """Clips on which the figures below stand."""
     truncated: int
-    """Captions of them that lose their end."""
+    """Captions of them, and questions and answers of some, that lose their end."""
+    asked: tuple[float, float] | None
+    """Word pieces of a question and of an answer, where a source has some."""
     unreadable: dict[str, str]
     """clip_id -> why, of the clips that were decoded."""
     data: Data
@@ -60,13 +63,15 @@ def rehearse(config: Pretrain) -> Rehearsal:
     place = parallel.device_of(config.device)
     readers, beside = open_releases(config.data.sources), open_releases(config.validation)
     config, words = use.with_words(config)
-    found = look(config, readers, words)
+    asked = askings(config.data.sources, readers)
+    found = look(config, readers, asked, words)
     world = int(os.environ.get("WORLD_SIZE", 1))
     made = bill(config, world, pieces=found.data.pieces, cpu=place.type == "cpu")
     speeds = [_speed(made, found, device) for device in (here(place), H100, A100) if device]
     counts = {
         "clips": found.clips,
         "captions": found.captions,
+        **tally(asked),
         "validation_clips": sum(map(len, beside)),
         "vocabulary": words.vocabulary.size,
         "parameters": made.weights.all,
@@ -75,7 +80,7 @@ def rehearse(config: Pretrain) -> Rehearsal:
         "memory_bytes": round(made.need.total),
         "steps": config.optim.steps,
     }
-    told = [f"{clip}: {fault}" for clip, fault in found.unreadable.items()]
+    told = [*left_out(asked), *(f"{clip}: {fault}" for clip, fault in found.unreadable.items())]
     if short := _short_of(made, place):
         told.append(short)
     details = {
@@ -88,21 +93,30 @@ def rehearse(config: Pretrain) -> Rehearsal:
     return Rehearsal(counts, tuple(lines), tuple(told), details)
 
 
-def look(config: Pretrain, readers: Sequence[Reader], words: Words) -> Found:
-    """Count clips and captions, cut some captions, decode a few clips.
+def look(config: Pretrain, readers: Sequence[Reader], asked: Sequence[Asking | None], words: Words) -> Found:
+    """Count clips and captions, cut some captions and questions, decode a few clips.
 
-    Raises UserError where no clip has a caption.
+    Raises UserError where captions are to be learned and no clip has one.
     """
-    clips = sum(map(len, readers))
-    samples = list(_spread(readers, _LOOKED_AT))
-    texts = [captions_of(sample.members) for sample in samples]
-    cut = [words.cut(text, config.data.words) for said in texts for text in said]
-    if not cut:
+    telling = [
+        (source, reader)
+        for source, reader, asking in zip(config.data.sources, readers, asked, strict=True)
+        if asking is None
+    ]
+    clips = sum(len(reader) for _, reader in telling) + sum(one.clips for one in asked if one)
+    told = _spread([reader for _, reader in telling], _LOOKED_AT)
+    most = config.data.words
+    cut = [words.cut(text, most) for sample in told for text in captions_of(sample.members)]
+    if telling and not cut:
         raise UserError(
-            f"data.sources: none of {len(samples)} clips has a caption, and there is nothing to learn; "
+            f"data.sources: none of {len(told)} clips has a caption, and there is nothing to learn; "
             "see shard.require_caption"
         )
-    pieces = sum(len(one.ids) - 2 for one in cut) / len(cut)
+    every = [one for asking in asked if asking for one in asking.items]
+    some = every[:: max(1, len(every) // _LOOKED_AT)]
+    questions = [words.cut(one.text, most) for one in some]
+    answers = [words.cut(answer, most) for one in some for answer in one.answers]
+    samples = _spread(readers, _LOOKED_AT)
     decoded = samples[:: max(1, len(samples) // _DECODED)]
     decoder = Decoder(config.data, config.model, config.optim.seed)
     begun = time.process_time()
@@ -111,11 +125,12 @@ def look(config: Pretrain, readers: Sequence[Reader], words: Words) -> Found:
     size = sum(len(sample.members[suffix]) for sample in decoded for suffix in sample.members) / len(decoded)
     return Found(
         clips,
-        _captions(config.data.sources, readers, len(cut) / len(samples)),
+        _captions(telling, len(cut) / max(1, len(told))),
         len(samples),
-        sum(one.truncated for one in cut),
+        sum(one.truncated for one in (*cut, *questions, *answers)),
+        (_pieces(questions), _pieces(answers)) if some else None,
         {item.clip_id: item.fault for item in items if item.fault},
-        Data(size, seconds, pieces),
+        Data(size, seconds, _pieces(cut or answers)),
         "train" if any("flac" in sample.members for sample in decoded) else "video",
     )
 
@@ -129,11 +144,16 @@ def _spread(readers: Sequence[Reader], most: int) -> list[Sample]:
     return [reader[number] for reader, number in places[:: max(1, len(places) // most)]]
 
 
-def _captions(sources: Sequence[Source], readers: Sequence[Reader], mean: float) -> int:
+def _pieces(cut: Sequence[Cut]) -> float:
+    """The mean of word pieces of some texts."""
+    return sum(len(one.ids) - 2 for one in cut) / len(cut)
+
+
+def _captions(telling: Sequence[tuple[Source, Reader]], mean: float) -> int:
     """As manifests count them; of plain tars, by the mean of those looked at."""
     return sum(
         round(len(reader) * mean) if (said := reader.manifest) is None else _said(said, source)
-        for source, reader in zip(sources, readers, strict=True)
+        for source, reader in telling
     )
 
 
@@ -158,6 +178,13 @@ def _lines(made: Bill, found: Found) -> list[str]:
     for name, work in _each(made).items():
         three = (work.forward, work.backward, work.again)
         lines.append(f"  {name:<14}" + "".join(f"{value / 1e9:>10.3f}" for value in three))
+    if found.asked is not None:
+        question, answer = found.asked
+        gigaflop = made.flops_a_clip(answer, question) / 1e9
+        lines.append(
+            f"a step on questions takes {gigaflop:.3f} GFLOP a clip ({question:.1f} word pieces a question, "
+            f"{answer:.1f} an answer); all else here is of steps on captions"
+        )
     lines.append(f"memory a device: {made.memory_line}")
     if config.data.workers:
         lines.append(

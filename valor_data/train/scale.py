@@ -15,7 +15,7 @@ from typing import NamedTuple
 from valor_data.train.config import AudioConfig, ModelConfig, Pretrain, Tower, VisionConfig
 from valor_data.train.devices import Device
 from valor_data.train.losses import CHUNK_ELEMENTS
-from valor_data.train.masking import SHARE
+from valor_data.train.masking import ANSWER_SHARE, SHARE
 
 MATMUL_SHARE = 0.5
 """Of a device's peak that products of matrices reach, as an estimate takes it: large ones do 0.6 to 0.7, and
@@ -41,11 +41,11 @@ class Pass(NamedTuple):
     frames: int
     slices: int
     words: float
-    """Of a caption with [CLS] and [SEP]."""
+    """Of a caption with [CLS] and [SEP], or of a question and its answer together."""
     padded: float
     """The same with pads, on which attention and MGA work."""
     masked: float
-    """Words of a caption that are predicted."""
+    """Words of a caption, or an answer, that are predicted."""
 
 
 @dataclass(frozen=True)
@@ -69,21 +69,27 @@ class Work:
         return self.forward + self.backward
 
 
-def pass_of(config: Pretrain, world: int = 1, pieces: float | None = None) -> Pass:
+def pass_of(
+    config: Pretrain, world: int = 1, pieces: float | None = None, asked: float | None = None
+) -> Pass:
     """The pass of one of `world` processes; `pieces` is the mean of word pieces of a caption, else all have
-    as many as the config allows."""
+    as many as the config allows. `asked`: of a question, to which texts of `pieces` are answers."""
     data = config.data
     everyone = data.batch / config.optim.accumulate
     said = data.words if pieces is None else min(pieces, data.words)
+    if asked is not None:
+        both, hidden = said + 2 + asked + 2, ANSWER_SHARE * (said + 1)
+        return Pass(everyone / world, everyone, data.frames, data.slices, both, both, hidden)
     return Pass(
         everyone / world, everyone, data.frames, data.slices, said + 2, data.words + 2, SHARE * (said + 1)
     )
 
 
 def flops(
-    model: ModelConfig, size: Pass, *, checkpointing: bool = False, tower: float = 0.0
+    model: ModelConfig, size: Pass, *, checkpointing: bool = False, tower: float = 0.0, asks: bool = False
 ) -> dict[str, Work]:
-    """What a pass costs by tower and objective: `vision`, `audio`, `text`, `mga`, `mgc`.
+    """What a pass costs by tower and objective: `vision`, `audio`, `text`, `mga`, `mgc`; or where it `asks`
+    questions, `vision`, `audio`, `qa`.
 
     `tower`: what a clip costs in a picture tower that is not CLIP's, of which only a run over its shapes
     tells (`build.tower_flops`).
@@ -93,9 +99,10 @@ def flops(
     if model.vision.kind != "clip":
         vision = Work(tower, 2 * tower, tower if checkpointing else 0)
     audio = _encoder(model.audio, model.audio.first_tokens, 1, checkpointing, model.audio.dropout)
-    return {
-        "vision": vision * clips,
-        "audio": audio * size.slices * clips,
+    seen = {"vision": vision * clips, "audio": audio * size.slices * clips}
+    if asks:  # question and answer go through the decoder as a caption does
+        return seen | {"qa": _mgc(model, size, checkpointing) * clips}
+    return seen | {
         "text": _linear(model.text.layers * _block(model.text, size.words, size.padded)) * clips,
         "mga": _mga(model, size),
         "mgc": _mgc(model, size, checkpointing) * clips,

@@ -164,14 +164,19 @@ class Bert(nn.Module):
         return x_BLD
 
     def decode_at(
-        self, words_BL: Tensor, groups: Sequence[Sequence[Group]], places_W: Tensor, chosen_M: Tensor
+        self,
+        embedded_BLD: Tensor,
+        groups: Sequence[Sequence[Group]],
+        places_W: Tensor,
+        chosen_M: Tensor,
+        mask: Tensor | None = None,
     ) -> Tensor:
         """States of chosen words, (G * M, D): as `decode`, but pads are not worked on, nor are other words in
         the last layer. `places_W` of words and `chosen_M` are places in the flattened texts."""
         count = len(groups[0])
-        rows, chosen = _rows(words_BL, places_W), _rows(words_BL, chosen_M).times(count)
+        rows, chosen = _rows(embedded_BLD, places_W), _rows(embedded_BLD, chosen_M).times(count)
         all_rows = rows.times(count)
-        x_WD = rows.packed(self.embed(words_BL))
+        x_WD = rows.packed(embedded_BLD)
         last = len(self.blocks) - 1
         for number, (block, seen) in enumerate(zip(self.layers(), groups, strict=True)):
             course = _Course(
@@ -180,7 +185,9 @@ class Bert(nn.Module):
                 all_rows,
                 chosen if number == last else None,
             )
-            x_WD = self._decoded(block, x_WD, None, seen, course)
+            x_WD = self._decoded(block, x_WD, mask, seen, course)
+            if not number and mask is not None:
+                mask = mask.repeat(count, 1, 1, 1)
         return x_WD
 
     def _decoded(
@@ -197,8 +204,9 @@ class Bert(nn.Module):
         return linear(x_MD, self.words.weight, self.head_bias)
 
 
-def _rows(words_BL: Tensor, places: Tensor) -> Rows:
-    rows, length = words_BL.shape
+def _rows(texts: Tensor, places: Tensor) -> Rows:
+    """Of texts (B, L, ...)."""
+    rows, length = texts.shape[:2]
     return Rows(rows, length, places)
 
 

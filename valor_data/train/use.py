@@ -1,5 +1,6 @@
 """Entry points of the trainer: a run from its config, a checkpoint on a release."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -7,6 +8,7 @@ import torch
 
 from valor_data.errors import UserError
 from valor_data.train import checkpoint, evaluate, loop, parallel
+from valor_data.train.asked import askings
 from valor_data.train.batch import captions_of, open_releases
 from valor_data.train.build import build
 from valor_data.train.config import Pretrain
@@ -52,7 +54,8 @@ def open_checkpoint(folder: str, device: str = "auto") -> Opened:
 
 
 def with_words(config: Pretrain) -> tuple[Pretrain, Words]:
-    """The vocabulary: of the run's last checkpoint, of the config's file, or made of the captions."""
+    """The vocabulary: of the run's last checkpoint, of the config's file, or made of all texts that are to be
+    learned."""
     standing = checkpoint.newest(Path(config.out))
     if standing is not None:
         words = checkpoint.load(standing).words
@@ -74,15 +77,19 @@ def with_words(config: Pretrain) -> tuple[Pretrain, Words]:
 
 
 def _from_captions(config: Pretrain) -> Words:
-    captions = (
-        text
-        for reader in open_releases(config.data.sources)
-        for sample in reader
-        for text in captions_of(sample.members)
-    )
-    words = Words.of(captions, config.model.text.vocabulary)
+    words = Words.of(_texts(config), config.model.text.vocabulary)
     if words.vocabulary.size == words.vocabulary.ordinary:
         raise UserError(
             "data.sources: no clip has a caption, and there is nothing to learn; see shard.require_caption"
         )
     return words
+
+
+def _texts(config: Pretrain) -> Iterator[str]:
+    """Captions of the sources that teach them; questions and answers of the others."""
+    readers = open_releases(config.data.sources)
+    for reader, asking in zip(readers, askings(config.data.sources, readers), strict=True):
+        if asking is not None:
+            yield from asking.texts
+        else:
+            yield from (text for sample in reader for text in captions_of(sample.members))
