@@ -1,5 +1,6 @@
 """Two releases compared; a release carried elsewhere, through kills and what stands in the way."""
 
+import errno
 import hashlib
 import json
 import shutil
@@ -163,6 +164,27 @@ def test_a_killed_push_goes_on_and_ends_whole(versions: Path, tmp_path: Path) ->
     } == whole
     again = push(str(release), str(target), progress=False)
     assert (again.counts["copied"], again.counts["skipped"]) == (0, len(whole) - 1)
+
+
+def test_a_full_disk_is_told_and_the_push_goes_on_later(versions: Path, tmp_path: Path) -> None:
+    release, target = versions / "tiny-0.1.0", tmp_path / "there"
+    before = Path.replace
+    shards = 2
+
+    def full(self: Path, name: Path) -> Path:
+        nonlocal shards
+        shards -= name.suffix == ".tar"
+        if shards < 0:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return before(self, name)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Path, "replace", full)
+        with pytest.raises(FatalError, match=r"\.tar: the disk is full"):
+            push(str(release), str(target), progress=False)
+    assert not (target / "manifest.json").exists()
+    assert push(str(release), str(target), progress=False).counts["skipped"] == 2
+    assert verify(str(target)).problems == []
 
 
 def test_a_push_brings_no_broken_file_and_takes_nothing_over(versions: Path, tmp_path: Path) -> None:

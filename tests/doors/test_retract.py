@@ -23,8 +23,10 @@ from valor_data.records import (
     Caption,
     CaptionFault,
     Clip,
+    Embedding,
     LabelTask,
     Media,
+    Necessity,
     Neighbour,
     Origin,
     Outcome,
@@ -207,6 +209,34 @@ def test_no_copy_is_left_and_only_touched_shards_are_written(root: Path) -> None
     counted, reasons = tables.funnel(RECIPE.profile, RECIPE.rules_digest)
     assert (counted["listed"], counted["retracted"], reasons["fetch"]) == (27, 3, {"retracted": 3})
     assert {row.video_id for row in tables.rows(Video)} == {f"-v_{n:08d}" for n in range(15) if n != 2}
+
+
+def test_a_release_without_media_loses_its_clips_too(root: Path) -> None:
+    raw = RECIPE.model_dump() | {"release": {"version": "0.2.0"}, "shard": {"payload": "ids"}}
+    with Workspace.open(Recipe.model_validate(raw), str(root), write=True) as workspace:
+        write_release(workspace, progress=False)
+    ids = "releases/tiny-0.2.0"
+    assert clip_of(3) in pq.read_table(root / ids / layout.CATALOG)["clip_id"].to_pylist()
+    report = take_down(root, clip_of(3), delete_old=True)
+    assert (report.counts["released"], report.counts["deleted"]) == (29, 2)
+    new = "releases/tiny-0.2.1"
+    assert manifest_of(root, new).payload == "ids"
+    assert clip_of(3) not in pq.read_table(root / new / layout.CATALOG)["clip_id"].to_pylist()
+    assert verify(str(root / new)).problems == []
+    assert copies_of(root, 3) == []
+
+
+def test_what_a_model_made_of_a_clip_goes_too(root: Path) -> None:
+    made: dict[str, Any] = {"made_by": "small@1"}
+    with Workspace.open(RECIPE, str(root), write=True) as workspace:
+        for number in (3, 4):
+            by = {"clip_id": clip_of(number), **made}
+            workspace.tables.append([Embedding(kind="av", model="small@1", vector=(1.0,), **by)])
+            workspace.tables.append([Necessity(needs_audio=0.9, **by)])
+    take_down(root, clip_of(3))
+    tables = Tables.open(str(root))
+    for record in (Embedding, Necessity):
+        assert [row.clip_id for row in tables.rows(record)] == [clip_of(4)]
 
 
 def test_the_version_before_is_marked_and_both_verify(root: Path) -> None:
