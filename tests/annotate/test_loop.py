@@ -535,6 +535,27 @@ def test_a_clip_that_is_opted_out_is_taken_back(make: Made) -> None:
     assert len(loop.tasks()) == 2
 
 
+def test_a_takedown_reaches_tasks_and_answers_on_the_server(
+    make: Made, people: list[Person], tmp_path: Path
+) -> None:
+    loop = make(3)
+    loop.push()
+    told = {task.clip_id: loop.tasks()[task.task_id] for task in loop.asked()}
+    people[0].answer(told[rows.clip_id(0)], caption=GOOD)
+    loop.pull()
+    people[0].answer(told[rows.clip_id(1)], caption=GOOD)  # nobody has pulled it, and nobody shall
+    asked = tmp_path / "gone.txt"
+    asked.write_text(f"{rows.clip_id(0)}\n{rows.clip_id(1)}\n")
+    report = chain.retract(loop.recipe, loop.options, ids=str(asked), reason="owner")
+    assert report.ok, report.warnings
+    assert report.counts["withdrawn"] == 2
+    assert set(loop.tasks().values()) == {told[rows.clip_id(2)]}
+    for record in (Answer, Caption, LabelTask):
+        assert rows.clip_id(0) not in [row.clip_id for row in loop.tables.rows(record)]
+    assert loop.push()["new"] == 0
+    assert loop.pull()["answers"] == 0
+
+
 def test_what_nobody_has_pulled_yet_is_not_taken_back(make: Made, people: list[Person]) -> None:
     loop = make(2)
     loop.push()
