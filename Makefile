@@ -44,7 +44,7 @@ demo: $(VENV)/.ready  ## the whole chain on rendered footage; MEDIA=<folder> tak
 	$(BIN)/python -m valor_data.demo $(if $(MEDIA),--media '$(MEDIA)')
 
 test: $(VENV)/.ready-dev  ## all tests, JOBS=2 at a time, the slow ones first
-	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder \
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder \
 	  tests/e2e tests/ratchets tests/doors tests/train tests/unit
 
 check: lint types  ## everything that reads the code and changes nothing

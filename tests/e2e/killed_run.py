@@ -1,9 +1,10 @@
 """What a kill after each write of a run leaves behind, and resume it: `killed_run.py RECIPE SCRATCH`.
 
 A write is what makes a file durable or gone: the rename onto its final name, or a removal. One run goes
-through in `SCRATCH/0`; after its n-th write its workspace is copied to `SCRATCH/<n>`, which is what SIGKILL
-would leave at that moment, and a second run takes each copy to the end. Every run is a fork of this process,
-which imported the package once. Prints a JSON line a run.
+through in `SCRATCH/0`; after every other write its workspace is copied to `SCRATCH/<n>`, which is what SIGKILL
+would leave at that moment, and a second run takes each copy to the end (doors/test_release.py has every write of
+a release). Every run is a fork of this process, which imported the package once. Prints a JSON
+line a run.
 """
 
 import json
@@ -67,7 +68,8 @@ def _arm(root: Path) -> None:
             result = real(*args, **kwargs)  # a removal of what is not there raises, and counts for nothing
             if any(str(arg).startswith(f"{root}{os.sep}") for arg in args):
                 writes += 1
-                shutil.copytree(root, root.with_name(str(writes)))
+                if writes % 2:
+                    shutil.copytree(root, root.with_name(str(writes)))
             return result
 
         return write

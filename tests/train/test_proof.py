@@ -9,9 +9,7 @@ import pytest
 import torch
 
 from valor_data import chain, recipe
-from valor_data.demo import draws, proof, told
-from valor_data.demo.draws import Draw
-from valor_data.scenes import make_scene, pairs
+from valor_data.demo import proof, told
 from valor_data.shards import ReleaseReader
 from valor_data.store import Store
 from valor_data.train import checkpoint, config, evaluate, retrieval, use
@@ -27,7 +25,7 @@ path = "list.csv"
 [[mirrors]]
 kind = "folder"
 at = "clips"
-holds = "{holds}"
+holds = "videos"
 [measure]
 also = []
 [[rules]]
@@ -45,6 +43,7 @@ short_side = 64
 """
 
 
+@pytest.mark.timeout(900)  # a minute and a half of CPU, which a busy machine may take its time to give
 @pytest.mark.slow
 def test_it_learns_what_no_sense_alone_tells(tmp_path: Path) -> None:
     """`make pretrain-proof` in short: a sixth of the clips and of the steps.
@@ -68,15 +67,6 @@ def test_it_learns_what_no_sense_alone_tells(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_eight_clips_by_heart(tmp_path: Path) -> None:
-    films = [
-        Draw(f"heart-{number}", make_scene(*pair, number, 1.6)) for number, pair in enumerate(pairs()[::9])
-    ]
-    draws.write(tmp_path / "clips", films, tmp_path / "list.csv")
-    by_heart(tmp_path, "clips")
-
-
-@pytest.mark.slow
 def test_eight_real_clips_by_heart(tmp_path: Path, real_data: Path) -> None:
     """Two seconds of each: six with their captions of VALOR-32K, two with what the list of clips says."""
     (tmp_path / "clips").mkdir()
@@ -93,12 +83,12 @@ def test_eight_real_clips_by_heart(tmp_path: Path, real_data: Path) -> None:
         for number, (name, text) in enumerate(films.items()):
             shutil.copyfile(real_data / name, tmp_path / "clips" / f"real-{number}.mp4")
             writer.writerow((f"real-{number}", f"https://real.invalid/{number}.mp4", 2, 4, text))
-    by_heart(tmp_path, "videos")
+    by_heart(tmp_path)
 
 
-def by_heart(root: Path, holds: str) -> None:
+def by_heart(root: Path) -> None:
     """Release the clips, train on all of them, and ask for each of them."""
-    (root / "heart.toml").write_text(RECIPE.format(holds=holds), encoding="utf-8")
+    (root / "heart.toml").write_text(RECIPE, encoding="utf-8")
     made_by = recipe.load(str(root / "heart.toml"))
     options = chain.Options(workspace=str(root / "workspace"), engine="inline", progress=False)
     for step in (chain.fetch, chain.filter, chain.shard):

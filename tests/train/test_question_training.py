@@ -425,7 +425,7 @@ def test_what_cannot_be_learned_is_counted_and_a_dry_run_tells_it(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("optim", ["", "accumulate = 2\n", "fsdp = true\n"])
+@pytest.mark.parametrize("optim", ["accumulate = 2\n", "fsdp = true\n"])
 def test_two_processes_train_the_model_of_one(release: Path, tmp_path: Path, asked: str, optim: str) -> None:
     """On captions and questions in turn; and go on with the same bits."""
     text = typed(release, asked).split("[optim]")[0]
