@@ -1,10 +1,10 @@
 """What a kill after each write of a run leaves behind, and resume it: `killed_run.py RECIPE SCRATCH`.
 
 A write is what makes a file durable or gone: the rename onto its final name, or a removal. One run goes
-through in `SCRATCH/0`; after every other write its workspace is copied to `SCRATCH/<n>`, which is what SIGKILL
-would leave at that moment, and a second run takes each copy to the end (doors/test_release.py has every write of
-a release). Every run is a fork of this process, which imported the package once. Prints a JSON
-line a run.
+through in `SCRATCH/0`; after every other write its workspace is copied to `SCRATCH/<n>`, which is what
+SIGKILL would leave at that moment, and a second run takes each copy to the end (doors/test_release.py has
+every write of a release). Every run is a fork of this process, which imported the package once. Prints a
+JSON line a run.
 """
 
 import json
