@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from tests.train.conftest import config
@@ -126,9 +127,62 @@ def test_a_loss_that_is_no_number_stops_and_names_the_clips(
     good = checkpoint.newest(tmp_path / "run")
     assert good is not None
     made = config(release, tmp_path / "run", steps=4, rate=1e30, warm_up=0.0, clip_norm=1e30)
-    with pytest.raises(FatalError, match=r"the loss of step \d is (nan|inf).*clips of its batch: -v_"):
+    with pytest.raises(FatalError, match=r"the loss of step \d, or its gradients, are (nan|inf).*batch: -v_"):
         train(made, words)
     assert checkpoint.newest(tmp_path / "run") == good
+
+
+def test_no_checkpoint_holds_what_is_no_number(release: Path, words: Words, tmp_path: Path) -> None:
+    """Weights may be lost by gradients of a loss that is a number itself."""
+    made = config(release, tmp_path / "run", steps=9, rate=1e6, warm_up=0.0, clip_norm=1e9, save_every=1)
+    with pytest.raises(FatalError, match="or its gradients"):
+        train(made, words)
+    folder = checkpoint.newest(tmp_path / "run")
+    assert folder is not None
+    for weight in checkpoint.load(folder).weights.values():
+        assert torch.isfinite(weight).all()
+
+
+def test_a_full_disk_is_one_line_and_leaves_the_checkpoint_before(
+    release: Path, words: Words, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train(config(release, tmp_path / "run", steps=1), words)
+    good = checkpoint.newest(tmp_path / "run")
+
+    def full(*_: object, **__: object) -> None:
+        raise SafetensorError("Error while serializing: No space left on device (os error 28)")
+
+    monkeypatch.setattr(checkpoint, "save_file", full)
+    with pytest.raises(FatalError, match=r"cannot be written: .*No space left.*the same command goes on"):
+        train(config(release, tmp_path / "run", steps=2), words)
+    assert [path.name for path in (tmp_path / "run" / "checkpoints").iterdir()] == [good and good.name]
+
+
+def test_a_broken_state_is_told_with_the_mend(release: Path, words: Words, tmp_path: Path) -> None:
+    train(config(release, tmp_path / "run", steps=1), words)
+    folder = checkpoint.newest(tmp_path / "run")
+    assert folder is not None
+    state = (folder / "state.pt").read_bytes()
+    (folder / "state.pt").write_bytes(state[: len(state) // 2])
+    with pytest.raises(UserError, match=r"state\.pt: not readable .*remove that folder"):
+        train(config(release, tmp_path / "run", steps=2), words)
+
+
+@pytest.mark.parametrize(
+    ("section", "key", "value", "told"),
+    [
+        ("data", "frames", 99, "data.frames is 99, and model.most_frames"),
+        ("data", "words", 600, "model.text.positions must be"),
+        ("optim", "seed", -1, "greater than or equal to 0"),
+    ],
+)
+def test_sizes_that_do_not_fit_are_told(
+    release: Path, tmp_path: Path, section: str, key: str, value: int, told: str
+) -> None:
+    raw = config(release, tmp_path / "run").model_dump()
+    raw[section][key] = value
+    with pytest.raises(ValueError, match=told):
+        Pretrain.model_validate(raw)
 
 
 def test_a_run_folder_of_another_model_is_refused(release: Path, words: Words, tmp_path: Path) -> None:

@@ -93,6 +93,11 @@ def test_the_same_batches_as_by_our_index(
         assert all(torch.equal(torch.as_tensor(one), torch.as_tensor(other)) for one, other in pairs)
 
 
+def test_a_folder_of_releases_is_no_source(release: Path) -> None:
+    with pytest.raises(UserError, match=r"a folder of releases.*such as .*tiny-0\.1\.0"):
+        open_source(Source(release=str(release.parent)))
+
+
 def parts(batch: Batch) -> tuple[object, ...]:
     return (*batch.clips, *batch.texts, *batch.masked)
 

@@ -40,7 +40,11 @@ def pretrain(config: str, *, dry_run: bool = False, progress: bool = True) -> Re
     notes.plan = tuple(f"{name:<12}{value:>10.4f}" for name, value in trained.losses.items())
     notes.warnings += [f"{clip}: {fault}" for clip, fault in sorted(trained.faults.items())[:20]]
     if trained.stopped:
-        notes.warnings.append("stopped by a signal; the same command goes on from its checkpoint")
+        notes.ok = False
+        notes.warnings.append(
+            f"stopped by a signal after {trained.steps} of {read.optim.steps} steps; the same command goes "
+            "on from its checkpoint"
+        )
     return notes.report()
 
 
@@ -70,7 +74,7 @@ def evaluate(
     Parquet file `out`, and to the tables of a `workspace` where one is named. `details` of the report hold
     every figure, caption and answer.
     """
-    from valor_data.train import scores, table
+    from valor_data.train import describe, scores, table
 
     notes = Notes("evaluate", release)
     wanted = _listed(expected, split, notes) if expected else None
@@ -83,7 +87,7 @@ def evaluate(
     notes.counts |= {"missing": of_split.clips - of_split.scored, "truncated": told.truncated}
     notes.counts |= {"questions": len(told.answers)} if questions else {}
     notes.plan = (*table.lines(told), *needed)
-    notes.details = table.plain(told)
+    notes.details = {"checkpoint": describe.identity_of(checkpoint), **table.plain(told)}
     notes.warnings += [f"{clip}: not scored: {why}" for clip, why in list(of_split.missing.items())[:20]]
     return notes.report()
 

@@ -169,7 +169,10 @@ def captions_of(members: Mapping[str, bytes]) -> tuple[str, ...]:
     """
     facts = json.loads(members["json"]) if "json" in members else None
     if isinstance(facts, dict) and "captions" in facts:
-        return tuple(str(one["text"]) for one in facts["captions"])
+        listed = facts["captions"]
+        if not isinstance(listed, list):
+            raise ValueError("json: captions is no list")
+        return tuple(str(one["text"]) if isinstance(one, dict) else str(one) for one in listed)
     return (members["txt"].decode("utf-8", "replace"),) if "txt" in members else ()
 
 

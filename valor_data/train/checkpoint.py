@@ -8,9 +8,11 @@
 
 import json
 import os
+import pickle
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,7 +22,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from valor_data.errors import UserError
+from valor_data.errors import FatalError, UserError, full_disk_told
 from valor_data.train.config import ModelConfig, Pretrain
 from valor_data.train.words import Words
 
@@ -56,12 +58,13 @@ def write(
     made = Path(tempfile.mkdtemp(prefix=".tmp-", dir=folder.parent))
     try:
         plain = {name: value.detach().cpu().contiguous() for name, value in weights.items()}
-        save_file(plain, made / _MODEL, metadata={"format": "pt"})
-        (made / _CONFIG).write_text(config.model_dump_json(indent=2) + "\n", encoding="utf-8")
-        words.save(made / _WORDS)
-        (made / _CARD).write_text(card, encoding="utf-8")
-        if state is not None:
-            torch.save(dict(state), made / _STATE)
+        with _faults_told(folder):
+            save_file(plain, made / _MODEL, metadata={"format": "pt"})
+            (made / _CONFIG).write_text(config.model_dump_json(indent=2) + "\n", encoding="utf-8")
+            words.save(made / _WORDS)
+            (made / _CARD).write_text(card, encoding="utf-8")
+            if state is not None:
+                torch.save(dict(state), made / _STATE)
         for file in made.iterdir():
             _make_last(file)
         old = made.with_name(f"{made.name}-old")
@@ -72,6 +75,19 @@ def write(
         shutil.rmtree(old, ignore_errors=True)
     finally:
         shutil.rmtree(made, ignore_errors=True)
+
+
+@contextmanager
+def _faults_told(folder: Path) -> Iterator[None]:
+    """Raises FatalError for a checkpoint that cannot be written; those before it stand."""
+    try:
+        with full_disk_told(str(folder)):
+            yield
+    except (SafetensorError, RuntimeError) as error:  # what the writers of weights and of state raise
+        said = str(error).splitlines()[0]
+        raise FatalError(
+            f"{folder}: cannot be written: {said}; free some space, and the same command goes on"
+        ) from error
 
 
 def step_folder(run: Path, step: int) -> Path:
@@ -108,7 +124,14 @@ def load(folder: Path) -> Loaded:
 
 def load_state(folder: Path) -> dict[str, Any]:
     """Optimizer, random numbers and place of a checkpoint, for going on."""
-    state: dict[str, Any] = torch.load(folder / _STATE, map_location="cpu", weights_only=True)
+    try:
+        state: dict[str, Any] = torch.load(folder / _STATE, map_location="cpu", weights_only=True)
+    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
+        said = str(error).splitlines()[0]
+        raise UserError(
+            f"{folder / _STATE}: not readable ({said}); remove that folder, and the run goes on from the "
+            "one before"
+        ) from None
     return state
 
 

@@ -167,7 +167,7 @@ class OptimConfig(Section):
     """Compile the encoders of picture and sound with torch.compile."""
     fsdp: bool = False
     """Share weights and optimizer over the processes (FSDP2), for models that one device does not hold."""
-    seed: int = 50
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 50
     save_every: Count = 1000
     """Updates between checkpoints."""
     validate_every: Count = 1000
@@ -197,6 +197,25 @@ class Pretrain(Section):
             raise ValueError("validation: it is by retrieval, and asks nothing; leave questions out")
         if self.data.batch % self.optim.accumulate:
             raise ValueError("optim.accumulate must divide data.batch")
+        return self
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        vision, audio, most = self.model.vision, self.model.audio, self.model.most_frames
+        sides = [
+            ("model.audio.mel_bins", audio.mel_bins, "model.audio.patch", audio.patch),
+            ("model.audio.slice_frames", audio.slice_frames, "model.audio.patch", audio.patch),
+        ]
+        if vision.kind == "clip":
+            sides.append(("model.vision.resolution", vision.resolution, "model.vision.patch", vision.patch))
+        for name, side, of, patch in sides:
+            if side % patch:
+                raise ValueError(f"{name} is {side}, and cannot be cut by {of}, {patch}")
+        for name, count in (("data.frames", self.data.frames), ("data.slices", self.data.slices)):
+            if count > most:
+                raise ValueError(f"{name} is {count}, and model.most_frames {most}")
+        if self.model.text.positions < self.data.words + 2:
+            raise ValueError("model.text.positions must be data.words and two more, at least")
         return self
 
 

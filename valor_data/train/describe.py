@@ -10,6 +10,7 @@ Shapes: B clips or texts, N tokens, C width of the common space.
 """
 
 import hashlib
+import json
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -99,11 +100,17 @@ def open_model(folder: str) -> Model:
     """A checkpoint and its identity. Raises UserError where there is none."""
     find_model(folder)
     opened = use.open_checkpoint(folder)
+    return Model(opened, opened.config.name, identity_of(folder))
+
+
+def identity_of(folder: str) -> str:
+    """The name of a checkpoint's run, and 12 hex digits of a hash of its weights, config and vocabulary."""
     summed = hashlib.sha256()
-    for name in _FILES:
-        with Path(folder, name).open("rb") as file:
+    for part in _FILES:
+        with Path(folder, part).open("rb") as file:
             summed.update(hashlib.file_digest(file, "sha256").digest())
-    return Model(opened, opened.config.name, f"{opened.config.name}@{summed.hexdigest()[:12]}")
+    name = json.loads(Path(folder, _FILES[0]).read_bytes())["name"]
+    return f"{name}@{summed.hexdigest()[:12]}"
 
 
 class Looked(NamedTuple):

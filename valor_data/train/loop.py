@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.distributed.tensor import DTensor
 from torch.nn.parallel import DistributedDataParallel
 from tqdm import tqdm
 
@@ -215,6 +216,9 @@ class _Run:
             self._truncated += batch.truncated
         self._scaler.unscale_(self._optimizer)
         norm = nn.utils.clip_grad_norm_(self._model.parameters(), settings.clip_norm)
+        if not self._scaler.is_enabled():  # which leaves such a step out by itself
+            whole = norm.full_tensor() if isinstance(norm, DTensor) else norm
+            self._pending = _Noted.of(total + 0 * whole, batch.clip_ids)
         for group in self._optimizer.param_groups:
             group["lr"] = optim.rate_at(self._step, settings)
         self._scaler.step(self._optimizer)
@@ -230,7 +234,7 @@ class _Run:
         if not math.isfinite(total := noted.number()):
             shown = ", ".join(noted.clip_ids[:64]) + (" ..." if len(noted.clip_ids) > 64 else "")
             raise FatalError(
-                f"{self._folder}: the loss of step {self._step} is {total}; the last "
+                f"{self._folder}: the loss of step {self._step}, or its gradients, are {total}; the last "
                 f"checkpoint stands. Lower optim.rate, or look at the clips of its batch: {shown}"
             )
 

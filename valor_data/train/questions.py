@@ -56,7 +56,7 @@ def read(path: str, named: str = "--questions", *, unanswered: bool = False) -> 
         raise UserError(f"{where}: not readable: {error}") from None
     try:
         rows = list(_rows(text))
-    except (json.JSONDecodeError, csv.Error) as error:
+    except (json.JSONDecodeError, RecursionError, csv.Error) as error:
         raise UserError(f"{where}: not readable as JSON, JSON lines or CSV: {error}") from None
     if not rows:
         raise UserError(f"{where}: holds no questions")

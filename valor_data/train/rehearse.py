@@ -60,7 +60,7 @@ def rehearse(config: Pretrain) -> Rehearsal:
     Raises UserError for what would stop the run itself: a release that is none or holds no caption, a
     vocabulary of another size, towers that are not there, a GPU that is missing.
     """
-    place = parallel.device_of(config.device)
+    place = parallel.device_of("auto")  # a plan needs no GPU, though the run may
     readers, beside = open_releases(config.data.sources), open_releases(config.validation)
     config, words = use.with_words(config)
     asked = askings(config.data.sources, readers)

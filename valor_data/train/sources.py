@@ -36,8 +36,8 @@ def open_source(source: Source) -> Reader:
     """The clips of a source.
 
     A release is read by its index; without one (an older version), and for plain tars, the headers of the
-    tars are walked now. A folder without a manifest gives the tars below its folder `<split>`, else its own.
-    Raises UserError where nothing lies there.
+    tars are walked now. A folder without a manifest gives the tars of its folder `<split>`, else its own.
+    Raises UserError where nothing lies there, or several releases do.
     """
     if source.is_pattern:
         return TarReader([_parted(address) for address in expand(source.release)])
@@ -76,11 +76,22 @@ def _parted(address: str) -> tuple[Store, str]:
 
 
 def _tars(store: Store, source: Source) -> list[str]:
-    of_split = [key for key in store.list(source.split) if key.endswith(".tar")]
-    found = of_split or [key for key in store.list("") if key.endswith(".tar")]
+    keys = list(store.list(""))
+    within = [key for key in keys if key.rpartition("/")[2] == layout.MANIFEST]
+    if within:
+        one = store.path(within[0]).rpartition("/")[0]
+        told = f"{store.root}: a folder of releases, and no release"
+        raise UserError(f"{told}; name one of them, such as {one}")
+    found = _directly(keys, f"{source.split}/") or _directly(keys, "")
     if not found:
         raise UserError(
             f"{store.root}: no release there; give the folder or URL that holds {layout.MANIFEST}, or tar "
             "shards, such as shards/{00..09}.tar"
         )
     return found
+
+
+def _directly(keys: Iterable[str], folder: str) -> list[str]:
+    """The tars of a folder, none of those below it."""
+    within = (key for key in keys if key.startswith(folder) and "/" not in key.removeprefix(folder))
+    return [key for key in within if key.endswith(".tar")]
