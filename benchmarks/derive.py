@@ -28,9 +28,9 @@ SPEEDUP = 5.0
 """Least ratio that is expected."""
 
 
-def rendered(folder: Path) -> list[Path]:
+def rendered(folder: Path, count: int = CLIPS) -> list[Path]:
     """A few clips that differ."""
-    paths = [folder / f"{number}.mp4" for number in range(CLIPS)]
+    paths = [folder / f"{number}.mp4" for number in range(count)]
     for number, path in enumerate(paths):
         picture = f"testsrc2=s=640x360:r=25:d=10,noise=alls=12:allf=t:all_seed={number}"
         subprocess.run(

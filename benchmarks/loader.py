@@ -18,12 +18,10 @@ ratios of neighbours. `cold` does so after the kernel has let go of the shards, 
 model of pipelines/pretrain-tiny.toml takes for a step beside what its batch costs a loading process.
 """
 
-import hashlib
 import io
 import json
 import os
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
@@ -32,20 +30,18 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import av
-import imageio_ffmpeg
 import numpy as np
-import pyarrow as pa
 import torch
 import webdataset
+from derive import rendered
 from numpy.typing import NDArray
+from shard_read import Samples, release
 from torch.utils.data import DataLoader
 
-from valor_data import layout, manifest
-from valor_data.manifest import FileEntry, Manifest, ShardEntry
+from valor_data import layout
 from valor_data.media.derive import derive
 from valor_data.media.take import take_frames, take_sound
 from valor_data.recipe import Derive
-from valor_data.shards import ShardWriter, index
 from valor_data.signals.fbank import log_mel
 from valor_data.train import config as configs
 from valor_data.train import optim
@@ -60,27 +56,10 @@ BOUNDS = {"original": 5.0, "bound": 0.9}
 """Least ratio of ours to theirs, in clips a CPU second."""
 CAPTION = "a moving pattern hums while a steady noise is heard behind it and nothing else happens at all"
 TINY = Path(__file__).parents[1] / "pipelines/pretrain-tiny.toml"
-NONE = "0" * 64
 
 Members = Mapping[str, bytes]
-Samples = list[tuple[str, dict[str, bytes]]]
 Pass = Callable[[], int]
 """Goes through all clips once; gives their number."""
-
-
-def rendered(folder: Path) -> list[Path]:
-    """A few clips that differ."""
-    paths = [folder / f"{number}.mp4" for number in range(CLIPS)]
-    for number, path in enumerate(paths):
-        picture = f"testsrc2=s=640x360:r=25:d=10,noise=alls=12:allf=t:all_seed={number}"
-        subprocess.run(
-            [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-y", "-f", "lavfi", "-i", picture,
-             "-f", "lavfi", "-i", f"anoisesrc=r=44100:d=10:a=0.2:c=pink:seed={number}", "-ac", "2",
-             "-c:v", "libx264", "-preset", "veryfast", "-crf", "28", "-pix_fmt", "yuv420p", "-c:a", "aac",
-             str(path)],
-            check=True,
-        )  # fmt: skip
-    return paths
 
 
 def both_payloads(clips: list[Path], scratch: Path) -> tuple[Samples, Samples]:
@@ -99,42 +78,6 @@ def both_payloads(clips: list[Path], scratch: Path) -> tuple[Samples, Samples]:
             fetched.append((key, {"mp4": clip.read_bytes(), **facts}))
             derived.append((key, {"mp4": mp4.read_bytes(), "flac": flac.read_bytes(), **facts}))
     return fetched, derived
-
-
-def write(folder: Path, samples: Samples) -> None:
-    """What readers need of a release: a shard, index, manifest."""
-    (folder / "train").mkdir(parents=True)
-    path = layout.shard_name("train", 0)
-    with ShardWriter(folder / path) as writer:
-        for key, members in samples:
-            writer.add(key, list(members.items()))
-    lengths = {
-        suffix: np.array([len(members[suffix]) for _, members in samples], np.int64)
-        for suffix in samples[0][1]
-    }
-    index.write(index.build(pa.array([key for key, _ in samples]), [(path, len(samples))], lengths),
-                folder / layout.INDEX)  # fmt: skip
-    data = (folder / layout.INDEX).read_bytes()
-    shards = (ShardEntry(path=path, split="train", **writer.info._asdict()),)
-    said = Manifest(
-        name="x",
-        version="0.1.0",
-        title="",
-        licence="",
-        payload="train" if "flac" in lengths else "video",
-        counts={"clips": len(samples)},
-        splits={},
-        shards=shards,
-        files=(FileEntry(path=layout.INDEX, sha256=hashlib.sha256(data).hexdigest(), bytes=len(data)),),
-        content_sha256=manifest.content_digest(shards),
-        plan_sha256=NONE,
-        recipe_sha256=NONE,
-        schema_sha256=NONE,
-        profile="x",
-        rules_digest="x",
-        tool="x",
-    )
-    (folder / layout.MANIFEST).write_bytes(said.render())
 
 
 def settings(folder: Path) -> tuple[DataConfig, ModelConfig]:
@@ -309,10 +252,10 @@ def main(words: list[str]) -> int:
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
-        clips = sorted(Path(words[0]).iterdir()) if words else rendered(folder)
+        clips = sorted(Path(words[0]).iterdir()) if words else rendered(folder, CLIPS)
         fetched, derived = both_payloads(clips, folder)
-        write(folder / "video", fetched)
-        write(folder / "train", derived)
+        release(folder / "video", fetched)
+        release(folder / "train", derived)
         vocabulary, count = Words.of([CAPTION], 100), len(derived)
         sides = {
             "ours": ours(folder / "train", count, vocabulary),

@@ -35,32 +35,35 @@ BOUNDS = {"webdataset": 4.0, "litdata": 1.2}
 NONE = "0" * 64
 
 
-def contents() -> list[tuple[str, bytes, bytes]]:
-    """Every sample: key, media, json."""
+Samples = list[tuple[str, dict[str, bytes]]]
+"""Key, and members by suffix."""
+
+
+def contents() -> Samples:
+    """Every sample: media and json."""
     rng = np.random.default_rng(0)
     made = []
     for number in range(SAMPLES):
         key = layout.clip_id(f"{number:011d}", 30_000, 40_000)
         text = json.dumps({"clip_id": key, "text": ""})
-        made.append(
-            (key, rng.bytes(MEDIA_BYTES), text.replace('""', f'"{"x" * (JSON_BYTES - len(text))}"').encode())
-        )
+        facts = text.replace('""', f'"{"x" * (JSON_BYTES - len(text))}"').encode()
+        made.append((key, {"mp4": rng.bytes(MEDIA_BYTES), "json": facts}))
     return made
 
 
-def release(folder: Path, samples: list[tuple[str, bytes, bytes]]) -> None:
+def release(folder: Path, samples: Samples) -> None:
     """What a reader needs of a release: shards, index, manifest."""
     (folder / "train").mkdir(parents=True)
     shards = []
-    for number in range(0, SAMPLES, PER_SHARD):
+    for number in range(0, len(samples), PER_SHARD):
         path = layout.shard_name("train", number // PER_SHARD)
         with ShardWriter(folder / path) as writer:
-            for key, media, facts in samples[number : number + PER_SHARD]:
-                writer.add(key, [("mp4", media), ("json", facts)])
+            for key, members in samples[number : number + PER_SHARD]:
+                writer.add(key, list(members.items()))
         shards.append(ShardEntry(path=path, split="train", **writer.info._asdict()))
-    lengths = {"mp4": [len(media) for _, media, _ in samples], "json": [len(facts) for *_, facts in samples]}
+    lengths = {suffix: [len(members[suffix]) for _, members in samples] for suffix in samples[0][1]}
     table = index.build(
-        pa.array([key for key, *_ in samples]),
+        pa.array([key for key, _ in samples]),
         [(shard.path, shard.samples) for shard in shards],
         {suffix: np.array(each, np.int64) for suffix, each in lengths.items()},
     )
@@ -71,8 +74,8 @@ def release(folder: Path, samples: list[tuple[str, bytes, bytes]]) -> None:
         version="0.1.0",
         title="",
         licence="",
-        payload="video",
-        counts={"clips": SAMPLES},
+        payload="train" if "flac" in lengths else "video",
+        counts={"clips": len(samples)},
         splits={},
         shards=tuple(shards),
         files=(FileEntry(path=layout.INDEX, sha256=hashlib.sha256(data).hexdigest(), bytes=len(data)),),
@@ -106,7 +109,7 @@ def streaming(folder: Path) -> Epoch:
     return lambda epoch: sum(len(one["mp4"]) + len(one["json"]) for one in found)
 
 
-def litdata_of(folder: Path, samples: list[tuple[str, bytes, bytes]]) -> Epoch | None:
+def litdata_of(folder: Path, samples: Samples) -> Epoch | None:
     """Write litdata's own form; what reads it, or None where it is not installed."""
     try:
         from litdata.streaming import StreamingDataset
@@ -114,8 +117,8 @@ def litdata_of(folder: Path, samples: list[tuple[str, bytes, bytes]]) -> Epoch |
     except ImportError:
         return None
     writer = BinaryWriter(str(folder), chunk_bytes=PER_SHARD * (MEDIA_BYTES + JSON_BYTES))
-    for number, (_, media, facts) in enumerate(samples):
-        writer[number] = {"mp4": media, "json": facts}
+    for number, (_, members) in enumerate(samples):
+        writer[number] = members
     writer.done()
     writer.merge()
 

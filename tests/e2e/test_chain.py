@@ -183,4 +183,8 @@ def test_captions_can_come_later_and_be_mended(served: Served, tmp_path: Path) -
         str(tmp_path / "workspace"),
     )
     assert found == [{"text": "A shape moves and a sound is heard.", "revision": 2, "author": "tester"}]
+    both = f'{recipe.read_text()}\n[[segments.lists]]\npath = "{captions}"\n'
+    (tmp_path / "both.toml").write_text(both)
+    told = report("annotate", "import", str(tmp_path / "both.toml"))  # a list may lack captions
+    assert told["counts"]["new_captions"] == 1
     assert report("shard", str(recipe))["counts"]["released"] == 1

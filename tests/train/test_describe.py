@@ -202,6 +202,9 @@ def test_typed_for_files_and_texts(model: str, films: Path, release: Path, tmp_p
         atol=1e-5,
     )
     assert [path.name for path in tmp_path.iterdir()] == ["all.parquet"]
+    ran = valor_data("embed", model, film, "notes.txt", "--out", str(tmp_path / "two.parquet"), cwd=films)
+    assert ran.returncode == 1
+    assert "problem: notes.txt" in ran.stderr
 
 
 def test_embedded_clips_are_ranked_by_catalog_similar(model: str, other: str, place: Path) -> None:

@@ -1,6 +1,7 @@
 """What `evaluate` tells beside the figures of a checkpoint: parts, another checkpoint, ground, coverage."""
 
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -264,8 +265,13 @@ def test_what_is_wrong_is_told_before_any_clip_is_looked_at(
     runs: list[str], subsets: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("valor_data.train.evaluate.score", lambda *_, **__: pytest.fail("looked at clips"))
-    with pytest.raises(UserError, match=r"--against .*: no checkpoint there"):
+    with pytest.raises(UserError, match=r": no checkpoint there: it lacks config\.json"):
         evaluate(runs[0], subsets, against=str(tmp_path))
+    shutil.copytree(runs[0], tmp_path / "cut")
+    weights = (tmp_path / "cut" / "model.safetensors").read_bytes()
+    (tmp_path / "cut" / "model.safetensors").write_bytes(weights[:-9])
+    with pytest.raises(UserError, match=r"cut/model\.safetensors: not readable as a checkpoint"):
+        evaluate(runs[0], subsets, against=str(tmp_path / "cut"))
     with pytest.raises(UserError, match=r"--questions .*: not readable"):
         evaluate(runs[0], subsets, questions=str(tmp_path / "none"))
     with pytest.raises(UserError, match="no clip of this split is in a subset 'x'; it has: eval"):

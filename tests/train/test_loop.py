@@ -1,14 +1,17 @@
 """Training from a release: it learns, stops, goes on with the same bits, and says what is wrong."""
 
+import io
 import json
 import os
+import shutil
 import signal
+import tarfile
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from tests.train.conftest import config
 from valor_data.errors import FatalError, UserError
@@ -63,6 +66,71 @@ def test_a_broken_clip_is_named_and_the_rest_goes_on(release: Path, words: Words
     done = train(config(release, tmp_path / "run"), words)
     assert set(done.faults) == {"-v_02_10000_20000", "-v_05_10000_20000"}
     assert all("corrupt" in fault or "ItemError" in fault for fault in done.faults.values())
+
+
+def test_ctrl_c_saves_and_goes_on(release: Path, words: Words, tmp_path: Path) -> None:
+    def interrupt(model: Valor, words: Words) -> float:
+        os.kill(os.getpid(), signal.SIGINT)
+        return 0.0
+
+    made = config(release, tmp_path / "run", steps=6, validate_every=3)
+    with pytest.raises(KeyboardInterrupt):
+        train(made, words, validate=interrupt)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert checkpoint.newest(tmp_path / "run") == checkpoint.step_folder(tmp_path / "run", 4)
+    assert train(made, words).steps == 6
+
+
+def test_a_validation_that_a_stop_cut_off_is_made_up(release: Path, words: Words, tmp_path: Path) -> None:
+    made = config(release, tmp_path / "run", steps=4, validate_every=1)
+    judged: list[int] = []
+
+    def judge(model: Valor, words: Words) -> float:
+        judged.append(len(judged))
+        if len(judged) == 2:
+            os.kill(os.getpid(), signal.SIGTERM)  # it is looked at behind the next step, whose turn it is
+        return float(len(judged))
+
+    assert train(made, words, validate=judge).steps == 3
+    assert len(judged) == 2
+    train(made, words, validate=judge)
+    told = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in told if "validation" in line] == [1, 2, 3, 4]
+    train(made, words, validate=judge)
+    assert len(judged) == 4
+
+
+def test_a_hard_stop_leaves_no_step_twice_in_the_log(release: Path, words: Words, tmp_path: Path) -> None:
+    train(config(release, tmp_path / "run", steps=4, log_every=1, save_every=2), words)
+    shutil.rmtree(checkpoint.step_folder(tmp_path / "run", 4))
+    log = tmp_path / "run" / "log.jsonl"
+    log.write_text(log.read_text() + '{"step": 5, "mga')
+    train(config(release, tmp_path / "run", steps=5, log_every=1), words)
+    told = [json.loads(line)["step"] for line in log.read_text().splitlines()]
+    assert told == [1, 2, 3, 4, 5]
+
+
+def test_other_settings_are_told(
+    release: Path, words: Words, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    train(config(release, tmp_path / "run", steps=1), words)
+    train(config(release, tmp_path / "run", steps=2, rate=2e-3, log_every=7), words)
+    told = capsys.readouterr().err
+    assert (
+        "step-00000001 was made with other settings: optim.steps 1 -> 2, optim.rate 0.001 -> 0.002;" in told
+    )
+
+
+def test_where_nothing_can_be_read_nothing_is_saved(tmp_path: Path, words: Words) -> None:
+    with tarfile.open(tmp_path / "a.tar", "w") as file:
+        for name, data in {"a.mp4": b"no film", "a.txt": b"a dog barks"}.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(data)
+            file.addfile(member, io.BytesIO(data))
+    made = config(tmp_path / "a.tar", tmp_path / "run", steps=2)
+    with pytest.raises(UserError, match=r"no clip of 2 steps has a picture or a sound.*the first, a: "):
+        train(made, words)
+    assert checkpoint.newest(tmp_path / "run") is None
 
 
 @pytest.mark.parametrize("workers", [0, 2])
@@ -141,6 +209,20 @@ def test_no_checkpoint_holds_what_is_no_number(release: Path, words: Words, tmp_
     assert folder is not None
     for weight in checkpoint.load(folder).weights.values():
         assert torch.isfinite(weight).all()
+
+
+def test_weights_that_are_no_numbers_are_not_opened(release: Path, words: Words, tmp_path: Path) -> None:
+    train(config(release, tmp_path / "run", steps=1), words)
+    folder = checkpoint.newest(tmp_path / "run")
+    assert folder is not None
+    assert (folder / "model.safetensors").stat().st_mode == (folder / "config.json").stat().st_mode
+    held = load_file(folder / "model.safetensors")
+    held["temperature"] = torch.full((1,), torch.nan)
+    save_file(held, folder / "model.safetensors")
+    with pytest.raises(UserError, match="temperature holds what is no number"):
+        checkpoint.load(folder)
+    with pytest.raises(UserError, match=r"a run; give one of its checkpoints, such as .*step-00000001"):
+        checkpoint.load(tmp_path / "run")
 
 
 def test_a_full_disk_is_one_line_and_leaves_the_checkpoint_before(

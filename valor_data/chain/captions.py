@@ -25,12 +25,17 @@ _MOST_ROWS = 20
 
 
 def import_captions(recipe: Recipe, options: Options = DEFAULTS, *, spec: ListSpec | None = None) -> Report:
-    """Captions of one file, or else of the recipe's own lists, as `Caption` rows."""
+    """Captions of one file, or else of the recipe's own lists, as `Caption` rows; a list may lack any.
+
+    Raises UserError where no caption is in any of them.
+    """
     specs = (spec,) if spec else recipe.segments.lists
     with writing("annotate import", recipe, options) as (workspace, notes):
         captions = unknown = bad = 0
+        is_any = False
         for one in specs:
             imported = importing.import_captions(workspace, one)
+            is_any |= imported.found
             captions += imported.captions
             unknown += imported.unknown_clips
             bad += len(imported.bad_rows)
@@ -40,6 +45,9 @@ def import_captions(recipe: Recipe, options: Options = DEFAULTS, *, spec: ListSp
                     f"{Path(one.path).name}: {imported.unknown_clips} clips are in no list of this "
                     "workspace; their captions stay out"
                 )
+        if not is_any:
+            names = ", ".join(Path(one.path).name for one in specs)
+            raise UserError(f"{names}: no caption in it; a column 'caption' (or 'desc') is needed")
         notes.counts |= {"new_captions": captions, "unknown_clips": unknown, "bad_rows": bad}
         take_funnel(workspace, notes, "captioned", "accepted")
     return notes.report()

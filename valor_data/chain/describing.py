@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import chain, islice
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 import pyarrow as pa
@@ -37,9 +38,10 @@ def caption(
 
     Raises UserError, before anything is decoded, for a checkpoint, file or release that is none.
     """
+    from valor_data.train import checkpoint as checkpoints
     from valor_data.train import describe
 
-    describe.find_model(checkpoint)
+    checkpoints.look(Path(checkpoint))
     given = given_of(what, split)
     model = describe.open_model(checkpoint)
     return chain(_revoked(given), describe.captions(model, _look(model, shown(model, given), options)))
@@ -57,9 +59,10 @@ def embed(
 
     Raises UserError as `caption` does, and for a text without a word.
     """
+    from valor_data.train import checkpoint as checkpoints
     from valor_data.train import describe
 
-    describe.find_model(checkpoint)
+    checkpoints.look(Path(checkpoint))
     given = given_of(what, split)
     for text in texts:
         describe.check_text(text)
@@ -97,9 +100,10 @@ def caption_clips(
     What the checkpoint has said of a clip's bytes it is not asked again. Raises UserError where there is no
     workspace, or where it knows none of the clips.
     """
+    from valor_data.train import checkpoint as checkpoints
     from valor_data.train import describe
 
-    describe.find_model(checkpoint)
+    checkpoints.look(Path(checkpoint))
     recipe, given = into(what, options, split)
     model = describe.open_model(checkpoint)
     with writing("caption", recipe, options) as (workspace, notes):
@@ -119,9 +123,10 @@ def embed_clips(
 ) -> Report:
     """Vectors into the tables of a workspace, by which `catalog similar` ranks: of picture, sound and both,
     and of each clip's first releasable caption. For the rest as `caption_clips`."""
+    from valor_data.train import checkpoint as checkpoints
     from valor_data.train import describe
 
-    describe.find_model(checkpoint)
+    checkpoints.look(Path(checkpoint))
     recipe, given = into(what, options, split)
     model = describe.open_model(checkpoint)
     with writing("embed", recipe, options) as (workspace, notes):
@@ -166,7 +171,8 @@ def _revoked(given: Given) -> "Iterator[Unread]":
 
 
 def _read(rows: "Iterable[T | Unread]", notes: Notes) -> "Iterator[T]":
-    """What was read; the rest is counted, and the first of it told."""
+    """What was read; the rest is counted, and the first of it told. A person's own file that cannot be read
+    makes the report not ok."""
     from valor_data.train.describe import Unread
 
     notes.counts["unreadable"] = 0
@@ -175,6 +181,7 @@ def _read(rows: "Iterable[T | Unread]", notes: Notes) -> "Iterator[T]":
             yield row
             continue
         notes.counts["unreadable"] += 1
+        notes.ok = notes.ok and not Path(row.name).is_file()
         if notes.counts["unreadable"] <= _MOST_TOLD:
             notes.warnings.append(f"{row.name}: {row.why}")
 

@@ -1,5 +1,7 @@
 """The trainer: a run by its config, and what a checkpoint can do. torch is loaded here, late."""
 
+from pathlib import Path
+
 from valor_data import segments
 from valor_data.chain import necessity as needs
 from valor_data.chain.notes import Notes
@@ -74,7 +76,8 @@ def evaluate(
     Parquet file `out`, and to the tables of a `workspace` where one is named. `details` of the report hold
     every figure, caption and answer.
     """
-    from valor_data.train import describe, scores, table
+    from valor_data.train import checkpoint as checkpoints
+    from valor_data.train import scores, table
 
     notes = Notes("evaluate", release)
     wanted = _listed(expected, split, notes) if expected else None
@@ -87,7 +90,7 @@ def evaluate(
     notes.counts |= {"missing": of_split.clips - of_split.scored, "truncated": told.truncated}
     notes.counts |= {"questions": len(told.answers)} if questions else {}
     notes.plan = (*table.lines(told), *needed)
-    notes.details = {"checkpoint": describe.identity_of(checkpoint), **table.plain(told)}
+    notes.details = {"checkpoint": checkpoints.identity(Path(checkpoint)), **table.plain(told)}
     notes.warnings += [f"{clip}: not scored: {why}" for clip, why in list(of_split.missing.items())[:20]]
     return notes.report()
 

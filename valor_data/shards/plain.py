@@ -3,6 +3,7 @@
 The rules are webdataset's: members of one base name (up to the first dot) that follow one another are one
 sample, the rest of the name, in small letters, is its suffix. Exact shuffling and going on in the middle then
 work as with an index of ours, which a shuffling stream cannot give. USTAR, GNU and PAX tars are read.
+(Python's tarfile ends without a word at a header that is broken in the middle: samples would be missing.)
 """
 
 import re

@@ -3,7 +3,6 @@
 from typing import NamedTuple
 
 from valor_data import segments
-from valor_data.errors import UserError
 from valor_data.recipe import ListSpec
 from valor_data.records import Segment
 from valor_data.workspace import Workspace
@@ -12,6 +11,8 @@ from valor_data.workspace import Workspace
 class Imported(NamedTuple):
     """What one file of captions gave."""
 
+    found: bool
+    """Whether it holds any caption."""
     captions: int
     """Caption rows that are new or changed."""
     unknown_clips: int
@@ -23,8 +24,7 @@ class Imported(NamedTuple):
 def import_captions(workspace: Workspace, spec: ListSpec) -> Imported:
     """The captions of any list form that carries them (docs/format.md).
 
-    A caption whose text changed becomes a new revision. Raises UserError for a file that cannot be
-    read or that holds no caption.
+    A caption whose text changed becomes a new revision. Raises UserError for a file that cannot be read.
     """
     reader = segments.open_list(spec, workspace.recipe.segments.seconds, addresses=False)
     bad_rows: list[str] = []
@@ -37,7 +37,5 @@ def import_captions(workspace: Workspace, spec: ListSpec) -> Imported:
             elif row.captions:
                 found = True
                 staging.add([row])
-        if not found:
-            raise UserError(f"{reader.name}: no caption in it; a column 'caption' (or 'desc') is needed")
         merged = staging.merge_captions(reader.name, reader.author, spec.language)
-    return Imported(merged.captions, merged.unknown_clips, bad_rows)
+    return Imported(found, merged.captions, merged.unknown_clips, bad_rows)

@@ -5,6 +5,7 @@ is taken up in the middle goes on with the very batch that came next, on any num
 """
 
 import json
+import signal
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -307,6 +308,11 @@ class Share(NamedTuple):
         return draws[self.rank * size : (self.rank + 1) * size]
 
 
+def _leave_ctrl_c(_: int) -> None:
+    """To the process that trains, which ends its workers when it has saved."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
 def batches(
     clips: ClipSet,
     schedule: Schedule,
@@ -324,6 +330,7 @@ def batches(
         sampler=list(steps),
         num_workers=workers,
         pin_memory=pinned,
+        worker_init_fn=_leave_ctrl_c,
         generator=torch.Generator(),  # or it would draw from the one that dropout draws from
     )
     return loader

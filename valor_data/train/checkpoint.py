@@ -6,11 +6,10 @@
 <run>/best/            the same without state.pt, of the best validation
 """
 
-import json
+import hashlib
 import os
 import pickle
 import shutil
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,10 +17,11 @@ from typing import Any, NamedTuple
 
 import torch
 from pydantic import ValidationError
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from valor_data import layout
 from valor_data.errors import FatalError, UserError, full_disk_told
 from valor_data.train.config import ModelConfig, Pretrain
 from valor_data.train.words import Words
@@ -54,8 +54,8 @@ def write(
 ) -> None:
     """Write a checkpoint under a temporary name, make it last, then give it its own; an old one of that
     name goes only then."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    made = Path(tempfile.mkdtemp(prefix=".tmp-", dir=folder.parent))
+    made = folder.parent / layout.temporary_name()
+    made.mkdir(parents=True)
     try:
         plain = {name: value.detach().cpu().contiguous() for name, value in weights.items()}
         with _faults_told(folder):
@@ -65,6 +65,7 @@ def write(
             (made / _CARD).write_text(card, encoding="utf-8")
             if state is not None:
                 torch.save(dict(state), made / _STATE)
+        (made / _MODEL).chmod((made / _CONFIG).stat().st_mode)  # its writer keeps it from everybody else
         for file in made.iterdir():
             _make_last(file)
         old = made.with_name(f"{made.name}-old")
@@ -106,20 +107,50 @@ def prune(run: Path) -> None:
     folder = run / "checkpoints"
     for old in sorted(folder.glob("step-*"))[:-_KEPT]:
         shutil.rmtree(old)
-    for left in folder.glob(".tmp-*"):
+    for left in (*folder.glob(f"{layout.TEMPORARY}*"), *run.glob(f"{layout.TEMPORARY}*")):
         shutil.rmtree(left, ignore_errors=True)
+
+
+def look(folder: Path) -> Pretrain:
+    """The config of a checkpoint, of which no weight is read. Raises UserError where there is none, or one
+    that is cut short."""
+    lacking = [name for name in (_CONFIG, _WORDS, _MODEL) if not (folder / name).is_file()]
+    if lacking:
+        inside = [folder / "best", *sorted(folder.glob("checkpoints/step-*"))[-1:]]
+        own = next((one for one in inside if one.is_dir()), None)
+        if own:
+            raise UserError(
+                f"{folder}: no checkpoint there: a run; give one of its checkpoints, such as {own}"
+            )
+        raise UserError(f"{folder}: no checkpoint there: it lacks {', '.join(lacking)}")
+    try:
+        with safe_open(folder / _MODEL, "pt"):  # its header, and that it is as long as that says
+            return Pretrain.model_validate_json((folder / _CONFIG).read_bytes())
+    except ValidationError as error:
+        fault = error.errors()[0]
+        key = ".".join(map(str, fault["loc"]))
+        raise UserError(f"{folder / _CONFIG}: not readable as a checkpoint: {key}: {fault['msg']}") from None
+    except SafetensorError as error:
+        raise UserError(f"{folder / _MODEL}: not readable as a checkpoint: {error}") from None
 
 
 def load(folder: Path) -> Loaded:
     """A checkpoint for use. Raises UserError where there is none, or a broken one."""
-    try:
-        config = Pretrain.model_validate_json((folder / _CONFIG).read_bytes())
-        weights = load_file(folder / _MODEL)
-    except FileNotFoundError as error:
-        raise UserError(f"{folder}: no checkpoint there: it lacks {Path(error.filename).name}") from None
-    except (ValidationError, SafetensorError, json.JSONDecodeError) as error:
-        raise UserError(f"{folder}: not readable as a checkpoint: {str(error).splitlines()[0]}") from None
+    config = look(folder)
+    weights = load_file(folder / _MODEL)
+    broken = next((name for name, one in weights.items() if not bool(torch.isfinite(one).all())), None)
+    if broken is not None:
+        raise UserError(f"{folder / _MODEL}: {broken} holds what is no number; take an earlier checkpoint")
     return Loaded(weights, config, Words.open(str(folder / _WORDS)))
+
+
+def identity(folder: Path) -> str:
+    """The name of a checkpoint's run, and 12 hex digits of a hash of its config, vocabulary and weights."""
+    summed = hashlib.sha256()
+    for name in (_CONFIG, _WORDS, _MODEL):
+        with (folder / name).open("rb") as file:
+            summed.update(hashlib.file_digest(file, "sha256").digest())
+    return f"{look(folder).name}@{summed.hexdigest()[:12]}"
 
 
 def load_state(folder: Path) -> dict[str, Any]:
@@ -144,6 +175,23 @@ def check_fits(weights: Mapping[str, Tensor], wanted: Mapping[str, Tensor], fold
                 f"{folder}: made with another [model]: {name} is {there} there and {here} here; "
                 "take the config beside it (config.json), or another run folder"
             )
+
+
+_FREE = {
+    "data": ("workers",),
+    "optim": ("save_every", "validate_every", "log_every", "compile", "checkpointing", "fsdp"),
+}
+"""Keys that change nothing of what is learned."""
+
+
+def changed(there: Pretrain, here: Pretrain) -> list[str]:
+    """What of data and learning is set otherwise than it was: `data.batch 8 -> 16`."""
+    found = []
+    for section, free in _FREE.items():
+        old, new = (getattr(side, section).model_dump() for side in (there, here))
+        keys = [key for key in new if key not in free and old[key] != new[key]]
+        found += [f"{section}.{key} {old[key]} -> {new[key]}" for key in keys]
+    return found
 
 
 def check_same_model(there: ModelConfig, here: ModelConfig, folder: Path) -> None:

@@ -9,8 +9,6 @@ correlation 0.90); by plain means 41, by the token of [CLS] 5.
 Shapes: B clips or texts, N tokens, C width of the common space.
 """
 
-import hashlib
-import json
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -23,7 +21,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from valor_data.errors import UserError
-from valor_data.train import losses, use
+from valor_data.train import checkpoint, losses, use
 from valor_data.train.batch import encode
 from valor_data.train.generate import generate
 from valor_data.train.looking import Lot, Source, Task, look
@@ -35,7 +33,6 @@ Kind = Literal["v", "a", "av", "t"]
 Senses = Literal["v", "a", "av"]
 _SENSES: dict[GroupName, Senses] = {"tv": "v", "ta": "a", "tva": "av"}
 _TEXTS_AT_A_TIME = 256
-_FILES = ("config.json", "tokenizer.json", "model.safetensors")
 
 
 class Said(NamedTuple):
@@ -85,32 +82,10 @@ class Model(NamedTuple):
         return self.opened.config.model.contra_dim
 
 
-def find_model(folder: str) -> None:
-    """Raises UserError where no checkpoint is, without opening it."""
-    lacking = [name for name in _FILES if not Path(folder, name).is_file()]
-    if not lacking:
-        return
-    inside = [Path(folder, "best"), *sorted(Path(folder, "checkpoints").glob("step-*"))[-1:]]
-    own = next((str(one) for one in inside if one.is_dir()), None)
-    told = f"a run; give one of its checkpoints, such as {own}" if own else f"it lacks {', '.join(lacking)}"
-    raise UserError(f"{folder}: no checkpoint there: {told}")
-
-
 def open_model(folder: str) -> Model:
     """A checkpoint and its identity. Raises UserError where there is none."""
-    find_model(folder)
     opened = use.open_checkpoint(folder)
-    return Model(opened, opened.config.name, identity_of(folder))
-
-
-def identity_of(folder: str) -> str:
-    """The name of a checkpoint's run, and 12 hex digits of a hash of its weights, config and vocabulary."""
-    summed = hashlib.sha256()
-    for part in _FILES:
-        with Path(folder, part).open("rb") as file:
-            summed.update(hashlib.file_digest(file, "sha256").digest())
-    name = json.loads(Path(folder, _FILES[0]).read_bytes())["name"]
-    return f"{name}@{summed.hexdigest()[:12]}"
+    return Model(opened, opened.config.name, checkpoint.identity(Path(folder)))
 
 
 class Looked(NamedTuple):

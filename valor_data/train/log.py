@@ -12,11 +12,13 @@ from typing import Any, Self
 from torch import Tensor
 from torch.distributed.tensor import DTensor
 
-from valor_data.train.model import Losses, Valor
+from valor_data import layout
+from valor_data.train.model import Valor
 
 
 class Log:
     """`log.jsonl` in the run's folder, one object a line, and TensorBoard's events where it is installed.
+    A run that goes on begins behind its checkpoint: what it had told of later steps is told anew.
 
     `samples_per_s` is of all processes; `wait_share` is the time in which the model waited for data; `mfu`
     the share of the devices' peak that forward and backward took, without what checkpointing repeats (left
@@ -32,8 +34,9 @@ class Log:
         self._board: Any = None
         if leads:
             run.mkdir(parents=True, exist_ok=True)
+            _cut_back(run / "log.jsonl", step)
             self._file = (run / "log.jsonl").open("a", encoding="utf-8")
-            self._board = _board(run)
+            self._board = _board(run, step)
 
     def __enter__(self) -> Self:
         return self
@@ -58,14 +61,21 @@ class Log:
         return step % self._every == 0
 
     def tell(
-        self, step: int, batch: int, losses: Losses, model: Valor, rate: float, norm: Tensor, flops: float
+        self,
+        step: int,
+        batch: int,
+        losses: Mapping[str, float],
+        model: Valor,
+        rate: float,
+        norm: Tensor,
+        flops: float,
     ) -> None:
         """A step's figures; speeds are those since the last telling. `flops`: operations of a clip."""
         seconds, steps = time.monotonic() - self._since, step - self._since_step
         speed, gradients = steps * batch / seconds, _number(norm)
         told = {
             "step": step,
-            **losses.told(),
+            **losses,
             "temperature": round(_number(model.temperature), 5),
             "rate": rate,
             "grad_norm": round(gradients, 4) if math.isfinite(gradients) else None,
@@ -97,9 +107,21 @@ def _number(value: Tensor) -> float:
     return float((value.full_tensor() if isinstance(value, DTensor) else value).item())
 
 
-def _board(run: Path) -> Any:
+def _cut_back(path: Path, step: int) -> None:
+    """Drop what a hard stop left of steps that are made again, and a line that it tore."""
+    if not path.is_file():
+        return
+    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+    kept = [line for line in lines if line.endswith("\n") and json.loads(line)["step"] <= step]
+    if len(kept) < len(lines):
+        temporary = path.with_name(layout.temporary_name())
+        temporary.write_text("".join(kept), encoding="utf-8")
+        temporary.replace(path)
+
+
+def _board(run: Path, step: int) -> Any:
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError:
         return None
-    return SummaryWriter(str(run / "tensorboard"))
+    return SummaryWriter(str(run / "tensorboard"), purge_step=step + 1)

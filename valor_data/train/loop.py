@@ -71,9 +71,9 @@ class Trained(NamedTuple):
     losses: dict[str, float]
     """Of the last step."""
     faults: dict[str, str]
-    """clip_id -> why it took part in nothing, in this start."""
+    """clip_id -> why it took part in nothing, in this start, by any process."""
     truncated: int
-    """Captions, questions and answers that lost their end, in this start."""
+    """Captions, questions and answers that lost their end, in this start, by all processes."""
     asked: dict[str, int]
     """How many questions are learned from, and how many not; empty where no source has any."""
 
@@ -81,10 +81,11 @@ class Trained(NamedTuple):
 def pretrain(
     config: Pretrain, words: Words, place: Place, *, validate: Validate | None = None, progress: bool = True
 ) -> Trained:
-    """Train, or go on training, until the last step or a SIGTERM; either way a checkpoint stands at the end.
+    """Train, or go on training, until the last step, a SIGTERM or Ctrl-C; a checkpoint stands at the end.
 
-    Raises UserError for a run folder of another model, and where memory does not do; FatalError for a loss
-    that is no number: it names the clips of its batch, and the last checkpoint stays as it was.
+    Raises UserError for a run folder of another model, where memory does not do, and where no clip can be
+    read; FatalError for a loss that is no number: it names the clips of its batch, and the last checkpoint
+    stays as it was; KeyboardInterrupt after a Ctrl-C.
     """
     made = bill(config, place.share.world, cpu=place.device.type == "cpu")
     short = room.check(made, place.device)
@@ -121,6 +122,8 @@ class _Run:
         self._optimizer = optim.adamw(self._model, config.optim)
         self._scaler = torch.amp.GradScaler(place.device.type, enabled=config.optim.precision == "fp16")
         self._step, self._best = 0, -math.inf
+        self._owed = False  # a stop came before a validation that was due
+        self._begun, self._any_read = 0, False
         self._pending: _Noted | None = None
         self._last: Losses | None = None
         self._faults: dict[str, str] = {}
@@ -131,6 +134,7 @@ class _Run:
         """Train until the end, or until somebody asks to stop."""
         settings = self._config.optim
         self._resume()
+        self._begun = self._step
         passes = iter(self._passes())
         leads = self._place.leads
         bar = tqdm(total=settings.steps, initial=self._step, desc="pretrain", unit="step",
@@ -138,6 +142,10 @@ class _Run:
         log = Log(self._folder, self._step, settings.log_every, leads=leads, peak=self._peak())
         with _stopping() as asked, bar, log:
             stop = False
+            if self._owed and self._validate is not None:
+                self._choose(self._validate, log)
+                self._owed = False
+                self._save()
             while self._step < settings.steps and not stop:
                 with log.waiting():
                     update = [next(passes) for _ in range(settings.accumulate)]
@@ -145,17 +153,27 @@ class _Run:
                 bar.update()
                 if log.due(self._step):
                     self._check_last()
-                    assert self._last is not None
-                    log.tell(self._step, self._config.data.batch, self._last, self._model,
+                    log.tell(self._step, self._config.data.batch, self._told(), self._model,
                              optim.rate_at(self._step - 1, settings), norm, self._flops(update))  # fmt: skip
-                stop = self._place.any(asked())
+                stop = self._place.any(asked() > 0)
+                is_judged = self._validate is not None and self._due(settings.validate_every)
+                self._owed = stop and is_judged
                 if stop or self._due(settings.save_every):
                     self._save()
-                if self._validate is not None and self._due(settings.validate_every) and not stop:
+                if self._validate is not None and is_judged and not stop:
                     self._choose(self._validate, log)
-        told = {} if self._last is None else self._last.told()
-        return Trained(self._folder, self._step, stop and self._step < settings.steps, told, self._faults,
-                       self._truncated, self._asked)  # fmt: skip
+        stopped = stop and self._step < settings.steps
+        if stopped and asked() == signal.SIGINT:
+            raise KeyboardInterrupt
+        every = self._place.gathered((self._faults, self._truncated))
+        faults = {clip: why for found, _ in every for clip, why in found.items()}
+        return Trained(self._folder, self._step, stopped, self._told(), faults, sum(cut for _, cut in every),
+                       self._asked)  # fmt: skip
+
+    def _told(self) -> dict[str, float]:
+        """The losses of the last pass, over all processes: of MGC each has a part."""
+        every = self._place.gathered({} if self._last is None else self._last.told())
+        return {name: round(sum(one[name] for one in every) / len(every), 5) for name in every[0]}
 
     def _peak(self) -> float | None:
         """Operations a second of all devices, where that is known."""
@@ -203,6 +221,7 @@ class _Run:
         self._optimizer.zero_grad(set_to_none=True)
         for number, batch in enumerate(passes):
             with self._unsynchronised(last=number == len(passes) - 1):
+                self._any_read |= bool((batch.clips.has_video_B | batch.clips.has_audio_B).any())
                 on_device = batch.to(self._place.device)
                 with self._autocast():
                     given = (on_device.clips, on_device.texts, on_device.masked, settings.groups)
@@ -255,12 +274,19 @@ class _Run:
 
     def _save(self) -> None:
         self._check_last()
+        if self._step > self._begun and not self._place.any(self._any_read):
+            first = next((f"; the first, {clip}: {why}" for clip, why in self._faults.items()), "")
+            raise UserError(
+                f"data.sources: no clip of {self._step - self._begun} steps has a picture or a sound to be "
+                f"read, nothing was learned, and nothing is saved{first}"
+            )
         weights, optimizer = parallel.states(self._model, self._optimizer)
         generators = self._place.gathered(_random_numbers(self._place.device))
         if self._place.leads:
             state = {
                 "step": self._step,
                 "best": self._best,
+                "owed": self._owed,
                 "optimizer": optimizer,
                 "scaler": self._scaler.state_dict(),
                 "random": generators,
@@ -283,7 +309,11 @@ class _Run:
         state = checkpoint.load_state(folder)
         parallel.restore(self._model, self._optimizer, loaded.weights, state["optimizer"])
         self._scaler.load_state_dict(state["scaler"])
-        self._step, self._best = state["step"], state["best"]
+        self._step, self._best, self._owed = state["step"], state["best"], state["owed"]
+        changed = checkpoint.changed(loaded.config, self._config)
+        if changed and self._place.leads:
+            told = f"{folder.name} was made with other settings: {', '.join(changed)}"
+            tqdm.write(f"warning: {told}; the run goes on with those of now", file=sys.stderr)
         if len(state["random"]) == self._place.share.world:
             _set_random_numbers(state["random"][self._place.share.rank], self._place.device)
 
@@ -307,20 +337,23 @@ class _Run:
 
 
 @contextmanager
-def _stopping() -> Iterator[Callable[[], bool]]:
-    """Turn SIGTERM, by which spot machines are taken away, into an answer that is asked for after each
-    step."""
-    asked = False
+def _stopping() -> Iterator[Callable[[], int]]:
+    """Turn SIGTERM, by which spot machines are taken away, and Ctrl-C into an answer that is asked for after
+    each step: the signal's number, or 0. A second Ctrl-C does not wait."""
+    asked = 0
 
-    def note(_: int, __: FrameType | None) -> None:
+    def note(number: int, _: FrameType | None) -> None:
         nonlocal asked
-        asked = True
+        asked = number
+        if number == signal.SIGINT:
+            signal.signal(signal.SIGINT, before[signal.SIGINT])
 
-    before = signal.signal(signal.SIGTERM, note)
+    before = {number: signal.signal(number, note) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
         yield lambda: asked
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _random_numbers(device: torch.device) -> dict[str, Tensor]:

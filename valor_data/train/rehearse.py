@@ -58,10 +58,10 @@ def rehearse(config: Pretrain) -> Rehearsal:
     """Open releases and vocabulary of a config, and tell what its run would take.
 
     Raises UserError for what would stop the run itself: a release that is none or holds no caption, a
-    vocabulary of another size, towers that are not there, a GPU that is missing.
+    vocabulary of another size, towers that are not there. A GPU is not needed, though the run may need one.
     """
-    place = parallel.device_of("auto")  # a plan needs no GPU, though the run may
-    readers, beside = open_releases(config.data.sources), open_releases(config.validation)
+    place = parallel.device_of("auto")
+    readers, beside = open_releases(config.data.sources), use.open_validation(config)
     config, words = use.with_words(config)
     asked = askings(config.data.sources, readers)
     found = look(config, readers, asked, words)

@@ -11,6 +11,7 @@ from valor_data.manifest import SplitName
 from valor_data.shards import ReleaseReader
 from valor_data.store import Store
 from valor_data.train import answers, evaluate, ground, questions, use
+from valor_data.train import checkpoint as checkpoints
 from valor_data.train.answers import Accuracy, Answered, Asker
 from valor_data.train.evaluate import Scored, Table
 from valor_data.train.ground import Coverage, Encoder, Ground, Statement
@@ -128,8 +129,8 @@ def tell(checkpoint: str, release: str, split: SplitName, asked: Asked, *, progr
         raise UserError(
             f"--questions {asked.questions}: none is about a clip of this split; the first: {why}"
         )
-    if asked.against and not Path(asked.against, "config.json").is_file():
-        raise UserError(f"--against {asked.against}: no checkpoint there")
+    for folder in filter(None, (checkpoint, asked.against)):
+        checkpoints.look(Path(folder))
 
     ours = _passed(checkpoint, reader, only, asked, by_clip, progress=progress)
     scored, faults = ours.scored, ours.scored.faults

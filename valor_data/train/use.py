@@ -15,6 +15,7 @@ from valor_data.train.build import build
 from valor_data.train.config import Pretrain
 from valor_data.train.loop import Trained
 from valor_data.train.model import Valor
+from valor_data.train.sources import Reader
 from valor_data.train.words import Words
 
 
@@ -36,12 +37,23 @@ def pretrain(config: Pretrain, *, progress: bool = True) -> Trained:
         config, words = with_words(config)
         validate = None
         if config.validation:
-            readers = open_releases(config.validation)
+            readers = open_validation(config)
 
             def validate(model: Valor, words: Words) -> float:
                 return evaluate.recall(model, config, words, readers)
 
         return loop.pretrain(config, words, place, validate=validate, progress=progress)
+
+
+def open_validation(config: Pretrain) -> list[Reader]:
+    """The releases that checkpoints are chosen by. Raises UserError for one that holds no caption."""
+    readers = open_releases(config.validation)
+    for source, reader in zip(config.validation, readers, strict=True):
+        if next(_captions(reader), None) is None:
+            raise UserError(
+                f"validation: no clip of {source.release}, split {source.split}, has a caption to be found by"
+            )
+    return readers
 
 
 def open_checkpoint(folder: str, device: str = "auto") -> Opened:
@@ -93,6 +105,10 @@ def _texts(config: Pretrain) -> Iterator[str]:
         if asking is not None:
             yield from asking.texts
         else:
-            for sample in reader:
-                with suppress(ValueError, KeyError):  # its turn comes, and names it
-                    yield from captions_of(sample.members)
+            yield from _captions(reader)
+
+
+def _captions(reader: Reader) -> Iterator[str]:
+    for sample in reader:
+        with suppress(ValueError, KeyError):  # its turn comes, and names it
+            yield from captions_of(sample.members)
