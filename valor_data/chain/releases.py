@@ -6,11 +6,11 @@ from functools import partial
 from valor_data import layout
 from valor_data.chain.catalog import catalog_build
 from valor_data.chain.clips import fetch, filter
-from valor_data.chain.notes import DEFAULTS, Notes, Options, reading, root_of, run_in, take_funnel, writing
+from valor_data.chain.notes import DEFAULTS, Notes, Options, root_of, run_in, writing
 from valor_data.chain.plan import plan
+from valor_data.chain.reporting import status
 from valor_data.recipe import Recipe
 from valor_data.records import Derived, Leak, Report
-from valor_data.stages import availability as publishing
 from valor_data.stages import derive as deriving
 from valor_data.stages import fetch as fetching
 from valor_data.stages import measure as measuring
@@ -110,17 +110,4 @@ def run(recipe: Recipe, options: Options = DEFAULTS) -> Report:
     standing = status(recipe, options)
     notes.counts |= standing.counts
     notes.reasons.update(standing.reasons)
-    return notes.report()
-
-
-def status(recipe: Recipe, options: Options = DEFAULTS, *, availability: str | None = None) -> Report:
-    """The funnel so far, with reasons; with `availability`, a folder or URL, also the manifest of what is
-    there, to publish."""
-    notes = Notes("status", root_of(recipe, options))
-    with reading(recipe, options) as workspace:
-        take_funnel(workspace, notes)
-        if availability is not None:
-            published = publishing.publish(workspace, availability)
-            notes.counts |= published.counts
-            notes.outputs += published.outputs
     return notes.report()

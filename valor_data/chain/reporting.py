@@ -1,11 +1,25 @@
-"""A workspace on one page."""
+"""What a workspace holds: its funnel, and all of it on one page."""
 
-from valor_data.chain.notes import DEFAULTS, Notes, Options, reading, root_of
+from valor_data.chain.notes import DEFAULTS, Notes, Options, reading, root_of, take_funnel
 from valor_data.recipe import Recipe
 from valor_data.records import Answer, Report
 from valor_data.stages import annotate
+from valor_data.stages import availability as publishing
 from valor_data.stages import optout as opting_out
 from valor_data.stages import report as reporting
+
+
+def status(recipe: Recipe, options: Options = DEFAULTS, *, availability: str | None = None) -> Report:
+    """The funnel so far, with reasons; with `availability`, a folder or URL, also the manifest of what is
+    there, to publish."""
+    notes = Notes("status", root_of(recipe, options))
+    with reading(recipe, options) as workspace:
+        take_funnel(workspace, notes)
+        if availability is not None:
+            published = publishing.publish(workspace, availability)
+            notes.counts |= published.counts
+            notes.outputs += published.outputs
+    return notes.report()
 
 
 def report(recipe: Recipe, options: Options = DEFAULTS) -> Report:

@@ -28,9 +28,8 @@ sandbox     the user's SELECT
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-import pandas as pd
 import pyarrow as pa
 
 from valor_data.errors import Reason
@@ -72,6 +71,9 @@ from valor_data.tables.statistics import HIDING, Counts, Histogram, Statistics, 
 from valor_data.tables.todo import HostWork, Sizes
 from valor_data.tables.undescribed import OtherModel, Standing
 from valor_data.tables.views import catalog_sql
+
+if TYPE_CHECKING:  # DuckDB loads it for `read`: it takes as long to load as all the rest of a short query
+    import pandas as pd
 
 __all__ = [
     "HIDING", "Asked", "Availability", "BenchmarkClip", "CaptionCounts", "Counts", "Drawn", "Group",
@@ -127,11 +129,11 @@ class Tables:
         sql = f"FROM {record.table} WHERE {where} ORDER BY {', '.join(record.key)}"
         return typed.records(record, self._engine.stream([record.table], sql, equals or None))
 
-    def read(self, table: str) -> pd.DataFrame:
+    def read(self, table: str) -> "pd.DataFrame":
         """A whole table, by key."""
         sql = f"FROM {table} ORDER BY {', '.join(TABLES[table].key)}"
 
-        def work(con: Connection) -> pd.DataFrame:
+        def work(con: Connection) -> "pd.DataFrame":
             frame: pd.DataFrame = con.sql(sql).df()
             return frame
 

@@ -6,9 +6,9 @@ tables it was made: whoever reads it can tell whether they have changed since.
 
 from itertools import chain
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
-import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
 from valor_data import layout
@@ -16,6 +16,9 @@ from valor_data.errors import full_disk_told
 from valor_data.records import TABLES
 from valor_data.tables.engine import Engine, Live
 from valor_data.tables.parts import Parts, row_groups
+
+if TYPE_CHECKING:  # as in `engine`
+    import pyarrow.dataset as ds
 
 ROW_GROUP = 32_768
 """Rows of a row group of the catalog: few enough to read one for one clip, many enough to scan them all."""
@@ -32,8 +35,10 @@ def made_of(path: Path) -> str:
     return _said(pq.read_schema(path))
 
 
-def current(parts: Parts, live: Live) -> ds.Dataset | None:
+def current(parts: Parts, live: Live) -> "ds.Dataset | None":
     """The workspace's own `catalog.parquet` where it was made of these parts of all tables; else None."""
+    import pyarrow.dataset as ds
+
     path = parts.object_path(layout.CATALOG)
     try:
         schema = pq.read_schema(path, filesystem=parts.filesystem)

@@ -9,11 +9,10 @@ import re
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import duckdb
 import pyarrow as pa
-import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
 from valor_data import layout
@@ -22,6 +21,9 @@ from valor_data.records import TABLES
 from valor_data.schema import arrow_schema
 from valor_data.tables import views
 from valor_data.tables.parts import ROW_GROUP, Parts
+
+if TYPE_CHECKING:  # it loads pandas, which takes as long as all the rest of a short command
+    import pyarrow.dataset as ds
 
 MEMORY = "700MB"
 """What a query may hold in memory; beyond it DuckDB spills to a temporary folder."""
@@ -175,8 +177,10 @@ class Engine:
                     f"FROM read_parquet([{listed}], union_by_name = true) {where}"
                 )
 
-    def dataset(self, table: str, names: list[str], schema: pa.Schema | None = None) -> ds.Dataset:
+    def dataset(self, table: str, names: list[str], schema: pa.Schema | None = None) -> "ds.Dataset":
         """The rows of some parts as they are, with all columns that any of them has, or those of `schema`."""
+        import pyarrow.dataset as ds
+
         filesystem = self._parts.filesystem
         paths = [self._parts.path(table, name) for name in names]
         if schema is not None:

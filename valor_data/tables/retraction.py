@@ -7,7 +7,6 @@ from typing import NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.dataset as ds
 
 from valor_data.errors import Reason
 from valor_data.records import TABLES
@@ -143,6 +142,8 @@ def _without(parts: Parts, engine: Engine, table: str, columns: Mapping[str, Col
     touched = [name for name, rows in found.items() if rows]
     if not touched:
         return 0
+    import pyarrow.dataset as ds  # late: it loads pandas
+
     # Arrow would read far ahead of what is written, and hold the bytes of a whole part.
     kept = engine.dataset(table, touched, whole.schema).scanner(
         filter=~doomed,

@@ -133,17 +133,18 @@ class _Run:
             return
         engine = LocalEngine if writers > 1 else InlineEngine
         writing = _Writing(self._workspace.store, self._store)
-        with Interrupts() as interrupts, engine(writing, writers, interrupts, self._workspace) as pool:
-            while self._waiting or self._running:
-                interrupts.check()
-                while self._waiting and pool.free:
-                    shard = self._waiting.popleft()
-                    job = self._job(shard)
-                    self._running[job] = shard
-                    pool.submit(job)
-                for job, event in pool.wait(1.0):
-                    self._hear(job, event)
-        if self._deaths:
+        try:
+            with Interrupts() as interrupts, engine(writing, writers, interrupts, self._workspace) as pool:
+                while self._waiting or self._running:
+                    interrupts.check()
+                    while self._waiting and pool.free:
+                        shard = self._waiting.popleft()
+                        job = self._job(shard)
+                        self._running[job] = shard
+                        pool.submit(job)
+                    for job, event in pool.wait(1.0):
+                        self._hear(job, event)
+        finally:  # a writer that died, or was ended for another's fault, left its shard half-written
             self._store.sweep_temporary()
 
     def _job(self, shard: PlannedShard) -> Job:
