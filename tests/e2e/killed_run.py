@@ -1,7 +1,7 @@
 """What a kill after each write of a run leaves behind, and resume it: `killed_run.py RECIPE SCRATCH`.
 
 A write is what makes a file durable or gone: the rename onto its final name, or a removal. One run goes
-through in `SCRATCH/0`; after every other write its workspace is copied to `SCRATCH/<n>`, which is what
+through in `SCRATCH/0`; after every third write its workspace is copied to `SCRATCH/<n>`, which is what
 SIGKILL would leave at that moment, and a second run takes each copy to the end (doors/test_release.py has
 every write of a release). Every run is a fork of this process, which imported the package once. Prints a
 JSON line a run.
@@ -16,7 +16,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from valor_data import chain, recipe
+import pyarrow.dataset  # noqa: F401 (loaded once, and not by every fork)
+
+from valor_data import recipe
+from valor_data.chain import Options, run
 from valor_data.records import Report
 from valor_data.transfer import body
 
@@ -55,8 +58,8 @@ def _forked(recipe_path: str, workspace: str, arm: Callable[[], None]) -> int:
 
 
 def _run(recipe_path: str, workspace: str) -> Report:
-    options = chain.Options(workspace=workspace, engine="inline", progress=False)
-    return chain.run(recipe.load(recipe_path), options)
+    options = Options(workspace=workspace, engine="inline", progress=False)
+    return run(recipe.load(recipe_path), options)
 
 
 def _arm(root: Path) -> None:
@@ -68,7 +71,7 @@ def _arm(root: Path) -> None:
             result = real(*args, **kwargs)  # a removal of what is not there raises, and counts for nothing
             if any(str(arg).startswith(f"{root}{os.sep}") for arg in args):
                 writes += 1
-                if writes % 2:
+                if writes % 3 == 1:
                     shutil.copytree(root, root.with_name(str(writes)))
             return result
 

@@ -31,10 +31,9 @@ def _chain(folder: Path, files: list[Path], root: Path) -> dict[str, dict[str, o
     return {names[row["video_id"]]: row for row in rows}
 
 
-@pytest.mark.parametrize("kind", ["odd", "formats"])
-def test_every_odd_file_and_every_format_ends_well(kind: str, real_data: Path, tmp_path: Path) -> None:
+def test_every_odd_file_ends_well(real_data: Path, tmp_path: Path) -> None:
     """A measured clip, or a rejection with a reason of the list and the tool's own words."""
-    files = sorted(path for path in (real_data / kind).iterdir() if path.is_file())
+    files = sorted(path for path in (real_data / "odd").iterdir() if path.is_file())
     rows = _chain(tmp_path, files, real_data)
     assert len(rows) == len(files)
     for name, row in sorted(rows.items()):
@@ -49,7 +48,7 @@ def test_every_odd_file_and_every_format_ends_well(kind: str, real_data: Path, t
 
 
 def test_audible_silent_and_mute_clips_are_told_apart(real_data: Path, tmp_path: Path) -> None:
-    audible = sorted((real_data / "clips_av").glob("*"), key=lambda path: path.stat().st_size)[:12]
+    audible = sorted((real_data / "clips_av").glob("*"), key=lambda path: path.stat().st_size)[:6]
     pairs = [json.loads(line) for line in (real_data / "valor_pairs.jsonl").read_text().splitlines()]
     captioned = [real_data / str(pair.get("file") or pair.get("path")) for pair in pairs]
     captioned = [path for path in captioned if path.exists() and path not in audible]

@@ -70,6 +70,15 @@ def test_help_imports_nothing_heavy() -> None:
     assert shown.stdout.strip() == "[]"
 
 
+def test_a_short_command_waits_for_nothing_that_it_does_not_use() -> None:
+    code = (
+        "import sys; from valor_data import chain; chain.status; "
+        "print(sorted({'pandas', 'yt_dlp', 'torch', 'tantivy', 'webdataset'} & set(sys.modules)))"
+    )
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert shown.stdout.strip() == "[]"
+
+
 def test_help_takes_less_than_300_ms() -> None:
     """Of CPU, which is what it waits for: other tests may hold the cores meanwhile."""
 

@@ -119,6 +119,12 @@ def test_other_settings_are_told(
     assert (
         "step-00000001 was made with other settings: optim.steps 1 -> 2, optim.rate 0.001 -> 0.002;" in told
     )
+    train(config(release, tmp_path / "run", steps=3, rate=2e-3), words)
+    card = (checkpoint.step_folder(tmp_path / "run", 3) / "README.md").read_text()
+    assert (
+        "- Settings were changed on the way: from step 1 on optim.steps 1 -> 2, optim.rate 0.001 -> 0.002; "
+        "from step 2 on optim.steps 2 -> 3\n" in card
+    )
 
 
 def test_where_nothing_can_be_read_nothing_is_saved(tmp_path: Path, words: Words) -> None:

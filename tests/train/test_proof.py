@@ -110,7 +110,7 @@ def by_heart(root: Path) -> None:
                 "contra_dim": 32,
             },
             "data": {"sources": [{"release": release}], "frames": 1, "batch": 8, "workers": 0},
-            "optim": {"steps": 300, "rate": 2e-3, "alpha": 0.3},
+            "optim": {"steps": 200, "rate": 2e-3, "alpha": 0.3},
         }
     )
     done = use.pretrain(asked, progress=False)

@@ -8,8 +8,11 @@ The same text serves the internal queries, the user's sandbox and `schemas/catal
 DuckDB.
 """
 
+import re
 from collections.abc import Collection
+from functools import cache
 from importlib import resources
+from typing import NamedTuple
 
 import pyarrow as pa
 
@@ -43,12 +46,36 @@ def catalog_sql() -> str:
 
 
 def hand_written(tables: Collection[str]) -> str:
-    """The views over the views of some tables: all of them, or only who is to be left out, or none."""
-    texts = [_file("opted_out.sql")] if {"clips", "videos", "opt_outs"} <= set(tables) else []
-    texts += [_file("retracted.sql")] if {"clips", "tombstones"} <= set(tables) else []
-    if set(tables) == set(TABLES):
-        texts += [_file("newest.sql"), *(_current(record) for record in MEASURES), _file("views.sql")]
+    """The views over the views of some tables: all that need no other table."""
+    absent = {name for table in TABLES if table not in tables for name in (table, f"{table}_rows")}
+    texts = []
+    for view in _hand_written():
+        if view.reads.isdisjoint(absent):
+            texts.append(view.text)
+        else:
+            absent.add(view.name)
     return "\n".join(texts)
+
+
+class _View(NamedTuple):
+    """A view or macro of the `.sql` files."""
+
+    name: str
+    text: str
+    reads: frozenset[str]
+    """Tables and views; and names that it gives to parts of its own query."""
+
+
+@cache
+def _hand_written() -> list[_View]:
+    files = [_file(name) for name in ("opted_out.sql", "retracted.sql", "newest.sql")]
+    views = []
+    for text in [*files, *map(_current, MEASURES), _file("views.sql")]:
+        for statement in re.split(r"(?<=;)\n+", text.strip()):
+            (name,) = re.findall(r"^CREATE (?:VIEW|MACRO) (\w+)", statement, re.MULTILINE)
+            reads = re.findall(r"\b(?:FROM|JOIN) (\w+)", re.sub("--.*", "", statement))
+            views.append(_View(name, f"{statement}\n", frozenset(reads)))
+    return views
 
 
 def _file(name: str) -> str:

@@ -1,12 +1,14 @@
 """The model card: README.md of a checkpoint, from its config alone."""
 
 import math
+from collections.abc import Sequence
 
 from valor_data.train.config import Pretrain
 
 
-def card(config: Pretrain, step: int, score: float) -> str:
-    """Markdown with front matter; names releases by their folder's name, not by where they lie."""
+def card(config: Pretrain, step: int, score: float, changes: Sequence[str] = ()) -> str:
+    """Markdown with front matter; names releases by their folder's name, not by where they lie. `changes`: of
+    settings, while the run went on."""
     model, data, settings = config.model, config.data, config.optim
     sources = "; ".join(
         f"{_last(source.release)} ({source.split}"
@@ -36,6 +38,7 @@ def card(config: Pretrain, step: int, score: float) -> str:
         f"- Sees {data.frames} frames of {model.vision.resolution} pixels and {data.slices} slices of "
         f"{model.audio.slice_frames / 100:.2f} s of sound",
         f"- Learned by {', in other steps by '.join(taught)}; batch {data.batch}, AdamW at {settings.rate}",
+        *([f"- Settings were changed on the way: {'; '.join(changes)}"] if changes else []),
         *([f"- Validation: {score:.2f}"] if math.isfinite(score) else []),
         "",
         "Use it with `valor-data caption`, `valor-data embed` and `valor-data evaluate`.",

@@ -182,6 +182,8 @@ _FREE = {
     "optim": ("save_every", "validate_every", "log_every", "compile", "checkpointing", "fsdp"),
 }
 """Keys that change nothing of what is learned."""
+_PLACES = {"sources", "vocabulary"}
+"""Keys that name places of this machine, which a card shall not tell."""
 
 
 def changed(there: Pretrain, here: Pretrain) -> list[str]:
@@ -190,7 +192,9 @@ def changed(there: Pretrain, here: Pretrain) -> list[str]:
     for section, free in _FREE.items():
         old, new = (getattr(side, section).model_dump() for side in (there, here))
         keys = [key for key in new if key not in free and old[key] != new[key]]
-        found += [f"{section}.{key} {old[key]} -> {new[key]}" for key in keys]
+        found += [
+            f"{section}.{key}" + ("" if key in _PLACES else f" {old[key]} -> {new[key]}") for key in keys
+        ]
     return found
 
 

@@ -26,9 +26,9 @@ class Log:
     is null.
     """
 
-    def __init__(self, run: Path, step: int, every: int, *, leads: bool, peak: float | None = None) -> None:
+    def __init__(self, run: Path, step: int, *, leads: bool, peak: float | None = None) -> None:
         """`peak`: operations a second of all devices together."""
-        self._every, self._leads, self._peak = every, leads, peak
+        self._leads, self._peak = leads, peak
         self._since, self._since_step, self._waited = time.monotonic(), step, 0.0
         self._file: Any = None
         self._board: Any = None
@@ -55,10 +55,6 @@ class Log:
         begun = time.monotonic()
         yield
         self._waited += time.monotonic() - begun
-
-    def due(self, step: int) -> bool:
-        """Whether this step is told of."""
-        return step % self._every == 0
 
     def tell(
         self,
@@ -108,15 +104,23 @@ def _number(value: Tensor) -> float:
 
 
 def _cut_back(path: Path, step: int) -> None:
-    """Drop what a hard stop left of steps that are made again, and a line that it tore."""
+    """Drop what a hard stop left of steps that are made again, and lines that it tore."""
     if not path.is_file():
         return
     lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
-    kept = [line for line in lines if line.endswith("\n") and json.loads(line)["step"] <= step]
+    kept = [line for line in lines if line.endswith("\n") and _step(line) <= step]
     if len(kept) < len(lines):
         temporary = path.with_name(layout.temporary_name())
         temporary.write_text("".join(kept), encoding="utf-8")
         temporary.replace(path)
+
+
+def _step(line: str) -> float:
+    """The step that a line tells of; infinite where it is torn."""
+    try:
+        return float(json.loads(line)["step"])
+    except (ValueError, TypeError, KeyError):
+        return math.inf
 
 
 def _board(run: Path, step: int) -> Any:

@@ -123,6 +123,7 @@ class _Run:
         self._scaler = torch.amp.GradScaler(place.device.type, enabled=config.optim.precision == "fp16")
         self._step, self._best = 0, -math.inf
         self._owed = False  # a stop came before a validation that was due
+        self._changes: list[str] = []  # of settings, at the starts so far
         self._begun, self._any_read = 0, False
         self._pending: _Noted | None = None
         self._last: Losses | None = None
@@ -139,7 +140,7 @@ class _Run:
         leads = self._place.leads
         bar = tqdm(total=settings.steps, initial=self._step, desc="pretrain", unit="step",
                    disable=None if self._progress and leads else True)  # fmt: skip
-        log = Log(self._folder, self._step, settings.log_every, leads=leads, peak=self._peak())
+        log = Log(self._folder, self._step, leads=leads, peak=self._peak())
         with _stopping() as asked, bar, log:
             stop = False
             if self._owed and self._validate is not None:
@@ -151,7 +152,7 @@ class _Run:
                     update = [next(passes) for _ in range(settings.accumulate)]
                 norm = self._update(update)
                 bar.update()
-                if log.due(self._step):
+                if self._due(settings.log_every):
                     self._check_last()
                     log.tell(self._step, self._config.data.batch, self._told(), self._model,
                              optim.rate_at(self._step - 1, settings), norm, self._flops(update))  # fmt: skip
@@ -287,12 +288,13 @@ class _Run:
                 "step": self._step,
                 "best": self._best,
                 "owed": self._owed,
+                "changes": self._changes,
                 "optimizer": optimizer,
                 "scaler": self._scaler.state_dict(),
                 "random": generators,
             }
             folder = checkpoint.step_folder(self._folder, self._step)
-            text = card(self._config, self._step, self._best)
+            text = card(self._config, self._step, self._best, self._changes)
             checkpoint.write(folder, weights, self._config, self._words, text, state)
             checkpoint.prune(self._folder)
         self._place.wait()
@@ -310,9 +312,10 @@ class _Run:
         parallel.restore(self._model, self._optimizer, loaded.weights, state["optimizer"])
         self._scaler.load_state_dict(state["scaler"])
         self._step, self._best, self._owed = state["step"], state["best"], state["owed"]
-        changed = checkpoint.changed(loaded.config, self._config)
+        changed = ", ".join(checkpoint.changed(loaded.config, self._config))
+        self._changes = [*state["changes"], *([f"from step {self._step} on {changed}"] if changed else [])]
         if changed and self._place.leads:
-            told = f"{folder.name} was made with other settings: {', '.join(changed)}"
+            told = f"{folder.name} was made with other settings: {changed}"
             tqdm.write(f"warning: {told}; the run goes on with those of now", file=sys.stderr)
         if len(state["random"]) == self._place.share.world:
             _set_random_numbers(state["random"][self._place.share.rank], self._place.device)
@@ -331,7 +334,7 @@ class _Run:
         self._best = score
         weights, _ = parallel.states(self._model, self._optimizer)
         if self._place.leads:
-            text = card(self._config, self._step, score)
+            text = card(self._config, self._step, score, self._changes)
             checkpoint.write(self._folder / "best", weights, self._config, self._words, text)
         self._place.wait()
 

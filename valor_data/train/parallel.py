@@ -122,7 +122,7 @@ def wrap(model: nn.Module, config: OptimConfig, place: Place, *, asks: bool) -> 
     return DistributedDataParallel(
         model,
         device_ids=[place.device] if place.device.type == "cuda" else None,
-        broadcast_buffers=False,  # they are constants: means and deviations of pictures
+        forward_sync_buffers=False,  # they are constants: means and deviations of pictures
         gradient_as_bucket_view=True,  # or gradients would stand in memory twice
         find_unused_parameters=asks or len(config.groups) < 3,  # without a group a sense may be of no use
     )
