@@ -46,12 +46,12 @@ short_side = 64
 @pytest.mark.timeout(900)  # a minute and a half of CPU, which a busy machine may take its time to give
 @pytest.mark.slow
 def test_it_learns_what_no_sense_alone_tells(tmp_path: Path) -> None:
-    """`make pretrain-proof` in short: a sixth of the clips and of the steps.
+    """`make pretrain-proof` in short: an eighth of the clips, a fifth of the steps.
 
     Bars stand where luck does not reach. Who uses one sense finds 8 of 64, and 24 or more with a probability
     of 3e-7; who guesses has 10 of 64 within ten places, and 30 or more with 4e-9.
     """
-    made = proof.make(tmp_path, 4)
+    made = proof.make(tmp_path, 3)
     both = proof.learn(tmp_path, made, "both", steps=160)
     hits = both.judged.hits
     assert hits["T-AV"].at[1] >= 24

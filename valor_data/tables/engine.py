@@ -69,8 +69,8 @@ class Engine:
         return rows
 
     def stream_by_clip(self, sql: str, params: Params = None) -> Iterator[pa.RecordBatch]:
-        """The rows of a SELECT over all tables whose rows belong to a clip and that is ordered by
-        `clip_id`; at least one batch, which may be empty.
+        """The rows of a SELECT over tables whose rows belong to a clip, ordered by `clip_id`; at least one
+        batch, which may be empty.
 
         It runs for one range of clips after the other, so that memory does not grow with the tables.
         """
@@ -90,7 +90,8 @@ class Engine:
                 schema = con.sql(sql, params=params).to_arrow_table().schema
                 yield pa.RecordBatch.from_pylist([], schema=schema)
 
-        _, rows = self.open(list(TABLES), lambda con: None, produce, bind=self._bind_ranges)
+        tables = dict.fromkeys([*_OWNERS.values(), *views.tables_read(sql)])
+        _, rows = self.open(list(tables), lambda con: None, produce, bind=self._bind_ranges)
         return rows
 
     def open(

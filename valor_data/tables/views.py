@@ -57,13 +57,25 @@ def hand_written(tables: Collection[str]) -> str:
     return "\n".join(texts)
 
 
+def tables_read(sql: str) -> list[str]:
+    """The tables that a SELECT over the views reads, by way of views too."""
+    reads = {view.name: view.reads for view in _hand_written()}
+    found: set[str] = set()
+    waiting = _read_by(sql)
+    while waiting:
+        name = waiting.pop()
+        if name not in found:
+            found.add(name)
+            waiting |= reads.get(name, set())
+    return [table for table in TABLES if not found.isdisjoint((table, f"{table}_rows"))]
+
+
 class _View(NamedTuple):
     """A view or macro of the `.sql` files."""
 
     name: str
     text: str
-    reads: frozenset[str]
-    """Tables and views; and names that it gives to parts of its own query."""
+    reads: set[str]
 
 
 @cache
@@ -73,9 +85,13 @@ def _hand_written() -> list[_View]:
     for text in [*files, *map(_current, MEASURES), _file("views.sql")]:
         for statement in re.split(r"(?<=;)\n+", text.strip()):
             (name,) = re.findall(r"^CREATE (?:VIEW|MACRO) (\w+)", statement, re.MULTILINE)
-            reads = re.findall(r"\b(?:FROM|JOIN) (\w+)", re.sub("--.*", "", statement))
-            views.append(_View(name, f"{statement}\n", frozenset(reads)))
+            views.append(_View(name, f"{statement}\n", _read_by(statement)))
     return views
+
+
+def _read_by(sql: str) -> set[str]:
+    """Tables and views; and names that the query gives to parts of itself."""
+    return set(re.findall(r"\b(?:FROM|JOIN)\s+(\w+)", re.sub("--.*", "", sql)))
 
 
 def _file(name: str) -> str:
