@@ -54,6 +54,14 @@ def _runs(pid: int) -> bool:
     return psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
 
 
+def test_what_a_stage_leaves_with_a_fault_stays_left_on_its_way_from_a_worker(tmp_path: Path) -> None:
+    """Else a broken copy in a mirror would be the clip's last word, and the platform never be asked."""
+    workspace = MemoryWorkspace()
+    tally = _run(_stage(tmp_path, [Piece("a_0_9"), Piece("b_0_9", ("leave-broken",))]), workspace)
+    assert (tally.done, tally.left) == (1, {"corrupt": 1})
+    assert list(workspace.ledger) == ["a_0_9"]
+
+
 def test_all_is_done_in_several_workers_which_are_closed(tmp_path: Path) -> None:
     workspace = MemoryWorkspace()
     stage = _stage(tmp_path, *[[Piece(f"v{i}_0_9", ("ok:0.05",)), Piece(f"v{i}_9_19")] for i in range(20)])

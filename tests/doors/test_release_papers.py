@@ -88,6 +88,17 @@ def test_poor_texts_are_told_in_a_line_each(hostile: Path) -> None:
         assert words in told
 
 
+def test_a_language_that_is_no_code_is_told_and_stops_nothing(tmp_path: Path, mp4s: list[bytes]) -> None:
+    with opened(tmp_path, recipe()) as workspace:
+        fill(workspace, mp4s)
+        strange = captions_of(clip_id(1, 0), "Somebody sings.")
+        workspace.tables.append([one.model_copy(update={"language": "klingon!!"}) for one in strange])
+        write_release(workspace, progress=False)
+    result = verify(str(tmp_path / PREFIX), deep=True)
+    assert result.problems == []
+    assert "captions: a language that is no ISO 639 code: 1, such as " in "\n".join(result.notes)
+
+
 # Its own deprecations are no business of ours.
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning", "ignore::FutureWarning")
 def test_mlcroissant_validates_it_and_loads_every_record(hostile: Path) -> None:

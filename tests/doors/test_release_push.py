@@ -203,6 +203,9 @@ def test_a_push_brings_no_broken_file_and_takes_nothing_over(versions: Path, tmp
         push(str(release), str(target), progress=False)
     with pytest.raises(UserError, match="lies there already"):
         push(str(release), str(release), progress=False)
+    with pytest.raises(UserError, match="lies inside the release"):
+        push(str(release), str(release / "copy"), progress=False)
+    assert not (release / "copy").exists()
     with pytest.raises(UserError) as refused:
         push(str(release), "s3://key:SECRET@bucket/x", progress=False)
     assert "SECRET" not in str(refused.value)

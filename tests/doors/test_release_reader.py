@@ -223,14 +223,20 @@ def test_plain_webdataset_reads_it(made: Path) -> None:
 
 
 def test_hugging_face_reads_it(made: Path, tmp_path: Path) -> None:
+    """All splits at once, samples without a caption or a measure too: the card tells the types."""
     datasets = pytest.importorskip("datasets")
-    files = {"test": str(made / "test/*.tar")}  # it wants the same members in all samples of a split
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # it leaves files open, and says so at some later moment
-        loaded = datasets.load_dataset("webdataset", data_files=files, cache_dir=str(tmp_path))
-        raw = loaded["test"].cast_column("mp4", datasets.Video(decode=False))
-        got = [(one["__key__"], one["mp4"]["bytes"], one["json"]["clip_id"]) for one in raw]
-    assert got == [(one.key, one.members["mp4"], one.key) for one in streamed(made, "test")]
+        loaded = datasets.load_dataset(str(made), cache_dir=str(tmp_path))
+        assert set(loaded) == {"train", "test"}
+        for split in ("train", "test"):
+            raw = loaded[split].cast_column("mp4", datasets.Video(decode=False))
+            got = [(one["__key__"], one["mp4"]["bytes"], one["txt"], one["json"]) for one in raw]
+            wanted = [(one.key, dict(one.members)) for one in streamed(made, split)]
+            assert got == [
+                (key, held["mp4"], held["txt"].decode() if "txt" in held else None, json.loads(held["json"]))
+                for key, held in wanted
+            ]
 
 
 def test_what_energon_wants_lies_there(made: Path) -> None:

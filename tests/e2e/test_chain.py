@@ -170,6 +170,8 @@ def test_captions_can_come_later_and_be_mended(served: Served, tmp_path: Path) -
         )
 
     write("A shape moves.")
+    told = valor("annotate", "import", str(recipe), str(captions), "--language", "klingon!!", code=2)
+    assert "captions.csv: key 'language': 'klingon!!' is no ISO 639 code, such as en or pt-BR" in told
     first = report("annotate", "import", str(recipe), str(captions), "--author", "tester")
     assert first["counts"]["new_captions"] == 1
     assert first["counts"]["unknown_clips"] == 1

@@ -42,6 +42,7 @@ def one_line(stderr: str) -> str:
         (["run", "page.html"], "page.html"),
         (["filter", "good.toml"], "run 'valor-data fetch' first"),
         (["shard", "good.toml"], "fetch"),
+        (["quarantine", "good.toml", "-x_2Abohj8V_0_10000"], "-x_2Abohj8V_0_10000: no such clip"),
         (["init", "folder", "--recipe", "nosuch"], "no recipe 'nosuch'"),
         (["catalog", "sql", "select 1", "--workspace", "nowhere"], "nowhere"),
     ],

@@ -56,4 +56,8 @@ def test_a_list_of_which_no_row_can_be_read_is_a_fault(tmp_path: Path) -> None:
     (tmp_path / "bad.csv").write_text("video_id,start,end\n?,0,10\n?,5,15\n")
     done = report("fetch", "bad.csv", "--dry-run", code=1, cwd=tmp_path)
     assert (done["ok"], done["counts"]["bad_rows"]) == (False, 2)
-    assert "bad.csv: 2 of 2 rows refused" in done["warnings"][0]
+    assert "bad.csv: 2 of 2 rows refused; line 2: '?' is not a YouTube id" in done["warnings"][0]
+    assert "bad_rows" not in done["warnings"][0], "a dry run leaves no table to ask"
+    for more in ((), ("--dry-run",)):  # the list is read for the first time, then known
+        done = report("fetch", "bad.csv", *more, code=1, cwd=tmp_path)
+        assert "line 2: '?' is not" in done["warnings"][0]

@@ -29,6 +29,7 @@ from valor_data.tables import Tables
 from valor_data.train import checkpoint, describe, losses, use
 from valor_data.train.describe import Placed, Said, Unread
 from valor_data.train.generate import Written
+from valor_data.train.looking import workers_for
 from valor_data.train.masking import Vocabulary
 from valor_data.train.model import Compared, Seen
 
@@ -107,6 +108,12 @@ def test_a_vector_is_the_weighted_mean_of_the_tokens_that_stand() -> None:
     torch.testing.assert_close(describe.vectors(compared), expected)
     nothing = compared._replace(mask_BN=torch.zeros(1, 3, dtype=torch.bool))
     assert describe.vectors(nothing).tolist() == [[0.0, 0.0]]
+    with pytest.raises(UserError, match="is no number; take an earlier one"):
+        describe.vectors(compared._replace(features_BNC=features * torch.inf))
+
+
+def test_no_more_processes_than_lots_decode() -> None:
+    assert [workers_for(many, 9) for many in (16, 17, 10_000)] == [0, 2, 9]
 
 
 def test_the_order_by_vectors_follows_that_by_scores() -> None:
@@ -353,6 +360,8 @@ def test_new_bytes_and_new_captions_are_embedded_again(model: str, place: Path) 
 @pytest.mark.parametrize(
     ("what", "extra", "told"),
     [
+        ([""], {}, "'': no such file; give a video"),
+        (["/dev/null"], {}, "/dev/null: neither file nor folder; give a video"),
         (["nowhere.mp4"], {}, "nowhere.mp4: no such file"),
         (["w"], {}, "w: a workspace; give its recipe"),
         (["."], {}, r"\.: a folder, and no release; name the files in it"),

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from tests.train import processes
+from valor_data.errors import UserError
 from valor_data.train.generate import generate
 from valor_data.train.masking import Vocabulary
 from valor_data.train.model import Clips, Seen, Texts, Valor
@@ -75,3 +76,10 @@ def test_rows_do_not_disturb_one_another(model: Valor) -> None:
         assert written.log_probability == pytest.approx(together[row].log_probability, abs=1e-4)
     assert all(len(written.ids) <= 6 for written in together)
     assert all(WORDS.last not in written.ids for written in together)
+
+
+def test_weights_that_make_no_numbers_are_told(model: Valor) -> None:
+    seen = seen_by(model, 1)
+    lost = seen._replace(video_BND=torch.full_like(seen.video_BND, torch.nan))  # type: ignore[arg-type]
+    with pytest.raises(UserError, match="is no number; take an earlier one"):
+        generate(model, lost, WORDS)

@@ -104,7 +104,7 @@ def test_a_hard_stop_leaves_no_step_twice_in_the_log(release: Path, words: Words
     train(config(release, tmp_path / "run", steps=4, log_every=1, save_every=2), words)
     shutil.rmtree(checkpoint.step_folder(tmp_path / "run", 4))
     log = tmp_path / "run" / "log.jsonl"
-    log.write_text(log.read_text() + '{"step": 5, "mga')
+    log.write_bytes(log.read_bytes() + b'\xff\n{"step": 5, "mga')
     train(config(release, tmp_path / "run", steps=5, log_every=1), words)
     told = [json.loads(line)["step"] for line in log.read_text().splitlines()]
     assert told == [1, 2, 3, 4, 5]
@@ -194,6 +194,16 @@ def test_the_best_model_is_kept_apart_and_only_two_checkpoints_stay(
     assert str(release) not in (tmp_path / "run/best/README.md").read_text()
 
 
+def test_a_run_that_goes_on_knows_its_best_though_that_was_judged_behind_its_checkpoint(
+    release: Path, words: Words, tmp_path: Path
+) -> None:
+    for steps, score in ((2, 3.0), (4, 2.0)):
+        made = config(release, tmp_path / "run", steps=steps, validate_every=2)
+        train(made, words, validate=lambda model, words, score=score: score)
+    assert "after 2 of 2 steps" in (tmp_path / "run/best/README.md").read_text()
+    assert checkpoint.score_of(tmp_path / "run/best") == 3
+
+
 def test_a_loss_that_is_no_number_stops_and_names_the_clips(
     release: Path, words: Words, tmp_path: Path
 ) -> None:
@@ -201,9 +211,12 @@ def test_a_loss_that_is_no_number_stops_and_names_the_clips(
     good = checkpoint.newest(tmp_path / "run")
     assert good is not None
     made = config(release, tmp_path / "run", steps=4, rate=1e30, warm_up=0.0, clip_norm=1e30)
-    with pytest.raises(FatalError, match=r"the loss of step \d, or its gradients, are (nan|inf).*batch: -v_"):
+    told = r"the loss of step \d, or its gradients, are (nan|inf); {}\. .*batch: -v_"
+    with pytest.raises(FatalError, match=told.format("step-00000002 stands")):
         train(made, words)
     assert checkpoint.newest(tmp_path / "run") == good
+    with pytest.raises(FatalError, match=told.format("there is no checkpoint yet")):
+        train(made.model_copy(update={"out": str(tmp_path / "new")}), words)
 
 
 def test_no_checkpoint_holds_what_is_no_number(release: Path, words: Words, tmp_path: Path) -> None:
@@ -254,6 +267,13 @@ def test_a_broken_state_is_told_with_the_mend(release: Path, words: Words, tmp_p
     (folder / "state.pt").write_bytes(state[: len(state) // 2])
     with pytest.raises(UserError, match=r"state\.pt: not readable .*remove that folder"):
         train(config(release, tmp_path / "run", steps=2), words)
+    for broken in (b"", b"no state"):
+        (folder / "state.pt").write_bytes(broken)
+        with pytest.raises(UserError, match=r"state\.pt: not readable: .* cut short; remove that folder"):
+            train(config(release, tmp_path / "run", steps=2), words)
+    torch.save({"step": 1, "best": 0.0}, folder / "state.pt")
+    with pytest.raises(UserError, match=r"state\.pt: it lacks owed, .*remove that folder"):
+        train(config(release, tmp_path / "run", steps=2), words)
 
 
 @pytest.mark.parametrize(
@@ -262,6 +282,7 @@ def test_a_broken_state_is_told_with_the_mend(release: Path, words: Words, tmp_p
         ("data", "frames", 99, "data.frames is 99, and model.most_frames"),
         ("data", "words", 600, "model.text.positions must be"),
         ("optim", "seed", -1, "greater than or equal to 0"),
+        ("model", "contra_dim", 10**11, "less than or equal to 1048576"),
     ],
 )
 def test_sizes_that_do_not_fit_are_told(

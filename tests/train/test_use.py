@@ -85,6 +85,8 @@ def test_a_run_goes_on_and_its_words_stay(trained: Path) -> None:
     [
         ("contra_dim", "contra_dmi", r"unknown key 'model.contra_dmi'; did you mean 'contra_dim'"),
         ('split = "train"', 'split = "test"', "a model that was chosen on test has no test left"),
+        ('out = "run"', 'out = "s3://bucket/run"', "key 'out': s3://bucket/run is an address"),
+        ('out = "run"', 'out = "wrong.toml/run"', r"key 'out': .*wrong\.toml is a file; name a folder"),
         ("heads = 2", "heads = 3", "width 32 cannot be shared by 3 heads"),
         ('device = "cpu"', 'device = "cuda"', "torch sees no GPU"),
         ("[data]", '[data]\nvocabulary = "nowhere.txt"', "no vocabulary there"),

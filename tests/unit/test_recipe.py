@@ -229,6 +229,12 @@ class TestLoad:
         with pytest.raises(UserError, match=rf"bad\.toml: .*{why}"):
             recipe.load(str(path))
 
+    def test_a_path_that_no_system_has_is_told(self, tmp_path: Path) -> None:
+        path = tmp_path / "nul.toml"
+        path.write_text('name = "x"\nworkspace = "a\\u0000b"\n')
+        with pytest.raises(UserError, match="NUL character; mend it in the recipe"):
+            recipe.load(str(path))
+
     def test_what_is_not_there_is_told(self, tmp_path: Path) -> None:
         with pytest.raises(UserError, match=r"gone\.toml: no such file"):
             recipe.load(str(tmp_path / "gone.toml"))

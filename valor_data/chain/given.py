@@ -57,8 +57,9 @@ def given_of(what: Sequence[str], split: SplitName | None) -> Given:
         if "://" not in one and folder.is_file():
             files.append(one)
             continue
-        if "://" not in one and not folder.exists():
-            raise UserError(f"{one}: no such file; give a video or sound file, a release or a recipe")
+        if "://" not in one and not (one and folder.is_dir()):
+            told = "neither file nor folder" if one and folder.exists() else "no such file"
+            raise UserError(f"{one or repr(one)}: {told}; give a video or sound file, a release or a recipe")
         if layout.youtube_id(one):
             raise UserError(f"{one}: a video page; list it and fetch it first: 'valor-data fetch LIST'")
         if folder.is_dir() and not (folder / layout.MANIFEST).is_file():

@@ -5,7 +5,7 @@ import tempfile
 from valor_data.chain.notes import Notes, Options, root_of
 from valor_data.errors import Reason
 from valor_data.recipe import Recipe, check_reasons
-from valor_data.records import Report
+from valor_data.records import BadRow, Report
 from valor_data.stages import estimate as estimating
 from valor_data.stages import listing, measure
 from valor_data.stages import optout as opting_out
@@ -21,9 +21,11 @@ def plan(command: str, recipe: Recipe, options: Options, again: frozenset[Reason
     if again is None:
         again = check_reasons(recipe.retry.again)
     with tempfile.TemporaryDirectory(prefix="valor-data-plan-") as scratch:
-        tables.copy_to(scratch, ("clips", "lists", "outcomes", "videos", "opt_outs", "tombstones"))
+        tables.copy_to(
+            scratch, ("clips", "lists", "bad_rows", "outcomes", "videos", "opt_outs", "tombstones")
+        )
         with Workspace.open(recipe, scratch, write=True) as trial:
-            list_into(trial, notes)
+            list_into(trial, notes, trial=True)
             opting_out.load(trial)
             notes.counts["listed"] = trial.tables.count("clips")
             to_fetch, work = trial.tables.work_by_host(f"fetch/{recipe.profile}", again, options.limit)
@@ -43,15 +45,17 @@ def plan(command: str, recipe: Recipe, options: Options, again: frozenset[Reason
     return notes.report()
 
 
-def list_into(workspace: Workspace, notes: Notes) -> None:
-    """Read the segment lists. One of which no row can be read is a fault, however well the rest goes."""
+def list_into(workspace: Workspace, notes: Notes, *, trial: bool = False) -> None:
+    """Read the segment lists. One of which no row can be read is a fault, however well the rest goes. A trial
+    keeps no bad rows that a query could show."""
     lists = listing.list_segments(workspace)
     notes.counts["duplicate"] = sum(one.duplicates for one in lists)
     notes.counts["bad_rows"] = sum(one.bad_rows for one in lists)
     for one in lists:
         if one.bad_rows:
             notes.ok = notes.ok and one.bad_rows < one.rows
-            notes.warnings.append(
-                f"{one.name}: {one.bad_rows} of {one.rows} rows refused; see them with "
-                "catalog sql 'select line, reason, text from bad_rows'"
-            )
+            first = next(workspace.tables.rows(BadRow, list_id=one.list_id))  # rows come by line
+            told = f"{one.name}: {one.bad_rows} of {one.rows} rows refused; line {first.line}: {first.reason}"
+            if one.bad_rows > 1 and not trial:
+                told += "; all of them: catalog sql 'select line, reason, text from bad_rows'"
+            notes.warnings.append(told)

@@ -80,7 +80,7 @@ def evaluate(
     from valor_data.train import scores, table
 
     notes = Notes("evaluate", release)
-    wanted = _listed(expected, split, notes) if expected else None
+    wanted = None if expected is None else _listed(expected, split, notes)
     asked = scores.Asked(subset, dual_softmax, against, sentences, questions, attested, wanted)
     with needs.place(necessity, out, workspace, release) as place:
         told = scores.tell(checkpoint, release, split, asked, progress=progress)

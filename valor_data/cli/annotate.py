@@ -140,9 +140,11 @@ def import_(
     """
     from valor_data import chain
     from valor_data.recipe import ListSpec
+    from valor_data.recipe.reading import validated
 
     loaded, chosen = options.read(recipe, workspace, take_over=take_over)
-    spec = ListSpec(path=file, author=author, language=language) if file else None
+    given = {"path": file, "author": author, "language": language}
+    spec = validated(ListSpec, given, str(file)) if file else None
     show.report(chain.import_captions(loaded, chosen, spec=spec), as_json=as_json)
 
 

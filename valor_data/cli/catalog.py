@@ -118,7 +118,7 @@ def stats(
     print(json.dumps(told.as_json(), ensure_ascii=False) if as_json else "\n".join(lines(told)))
 
 
-@app.command()
+@app.command(context_settings={"ignore_unknown_options": True})  # ids may begin with a dash
 def similar(
     clip_id: Annotated[str, typer.Argument(metavar="CLIP_ID", help="<video_id>_<start_ms>_<end_ms>")],
     workspace: Root = ".",

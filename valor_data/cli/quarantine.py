@@ -10,7 +10,8 @@ from valor_data.cli.options import Json, RecipePath, TakeOver, WorkspaceRoot
 
 def add_to(app: typer.Typer) -> None:
     """Register the command."""
-    app.command()(quarantine)
+    # One id in 64 of YouTube's begins with a dash, and would be refused as an option that there is not.
+    app.command(context_settings={"ignore_unknown_options": True})(quarantine)
 
 
 def quarantine(

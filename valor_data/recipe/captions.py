@@ -4,7 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from valor_data.recipe.fetching import Count, Section, Share
+from valor_data.recipe.fetching import Count, Language, Section, Share
 
 FaultKind = Literal[
     "empty", "digits", "too_short", "too_long", "cut", "artefact", "copied", "wrong_language",
@@ -17,7 +17,7 @@ class Captions(Section):
     """What a caption must be. The defaults are set by the 32,318 captions of VALOR-32K: half have 14 to 24
     words, one in a thousand under 5 and one in a thousand over 75."""
 
-    language: Annotated[str, Field(pattern=r"^[A-Za-z]{2,3}(-[A-Za-z0-9]+)*$")] = "en"
+    language: Language = "en"
     """ISO 639 code of the language asked for. Sounds and things are looked for in English captions only."""
     min_words: Count = 4
     """A subject, a sight and a sound do not fit in fewer: `A man whispered.`"""

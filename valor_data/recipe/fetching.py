@@ -2,15 +2,25 @@
 
 import difflib
 import os
+import re
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from valor_data.errors import Kind, Reason, UserError
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=1)]
+
+
+def _is_language(code: str) -> str:
+    if not re.fullmatch(r"[A-Za-z]{2,3}(-[A-Za-z0-9]+)*", code):
+        raise ValueError(f"{code!r} is no ISO 639 code, such as en or pt-BR")
+    return code
+
+
+Language = Annotated[str, AfterValidator(_is_language)]
 FORMS = (
     "audioset-csv", "valor-desc", "valor-ids", "valor-mapper", "audiocaps-csv", "vggsound-csv",
     "table", "jsonl", "parquet", "urls",
@@ -37,7 +47,7 @@ class ListSpec(Section):
     """Split of every segment in it, where the list itself names none."""
     author: str | None = None
     """Author of its captions; else the list's name."""
-    language: str = "en"
+    language: Language = "en"
     """Language of its captions."""
     encoding: str | None = None
     """Text encoding; else recognised."""

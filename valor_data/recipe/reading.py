@@ -95,7 +95,9 @@ def _rooted(recipe: Recipe, path: str, folder: str) -> Recipe:
 
 
 def absolute(path: str, folder: str) -> str:
-    """A path counted from a folder; an address as it is."""
+    """A path counted from a folder; an address as it is. Raises UserError for what no path can hold."""
+    if "\0" in path:
+        raise UserError(f"{path!r}: no path holds a NUL character; mend it in the recipe")
     return path if "://" in path else str(Path(folder, path).resolve())
 
 

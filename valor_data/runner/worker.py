@@ -11,7 +11,7 @@ import signal
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -122,8 +122,8 @@ def _own(event: Event) -> Event:
             return Stop((UserError if isinstance(error, UserError) else FatalError)(str(error)))
         case Ended(ItemError() | RetryableError() as error, blameless):
             return Ended(_own_error(error), blameless)
-        case Done(clip_id, value, ItemError() | RetryableError() as error):
-            return Done(clip_id, value, _own_error(error))
+        case Done(error=ItemError() | RetryableError() as error):
+            return replace(event, error=_own_error(error))
     return event
 
 

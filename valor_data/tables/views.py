@@ -90,7 +90,8 @@ def _hand_written() -> list[_View]:
 
 
 def _read_by(sql: str) -> set[str]:
-    """Tables and views; and names that the query gives to parts of itself."""
+    """What stands after FROM and JOIN (our SQL joins by no comma): tables, views, and names that the query
+    gives to parts of itself."""
     return set(re.findall(r"\b(?:FROM|JOIN)\s+(\w+)", re.sub("--.*", "", sql)))
 
 

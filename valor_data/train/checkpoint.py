@@ -3,10 +3,11 @@
 <run>/checkpoints/step-00001000/
     model.safetensors  config.json  tokenizer.json  README.md     what a user needs
     state.pt                                                     what going on needs
-<run>/best/            the same without state.pt, of the best validation
+<run>/best/            the same without state.pt, of the best validation; the weights' header tells its score
 """
 
 import hashlib
+import math
 import os
 import pickle
 import shutil
@@ -33,6 +34,9 @@ _MODEL, _CONFIG, _WORDS, _CARD, _STATE = (
     "README.md",
     "state.pt",
 )
+_GOING_ON = ("step", "best", "owed", "changes", "optimizer", "scaler", "random")
+"""What a state holds."""
+_SCORE = "validation"
 _KEPT = 2
 
 
@@ -51,15 +55,17 @@ def write(
     words: Words,
     card: str,
     state: Mapping[str, Any] | None = None,
+    score: float | None = None,
 ) -> None:
     """Write a checkpoint under a temporary name, make it last, then give it its own; an old one of that
-    name goes only then."""
+    name goes only then. `score`: of its validation, for `score_of`."""
     made = folder.parent / layout.temporary_name()
     made.mkdir(parents=True)
     try:
         plain = {name: value.detach().cpu().contiguous() for name, value in weights.items()}
         with _faults_told(folder):
-            save_file(plain, made / _MODEL, metadata={"format": "pt"})
+            judged = {} if score is None else {_SCORE: repr(score)}
+            save_file(plain, made / _MODEL, metadata={"format": "pt", **judged})
             (made / _CONFIG).write_text(config.model_dump_json(indent=2) + "\n", encoding="utf-8")
             words.save(made / _WORDS)
             (made / _CARD).write_text(card, encoding="utf-8")
@@ -100,6 +106,15 @@ def newest(run: Path) -> Path | None:
     """The last checkpoint of a run from which it can go on."""
     found = sorted(folder.parent for folder in (run / "checkpoints").glob(f"step-*/{_STATE}"))
     return found[-1] if found else None
+
+
+def score_of(folder: Path) -> float:
+    """What a validation gave the checkpoint there; minus infinity where none is told, or none is there."""
+    try:
+        with safe_open(folder / _MODEL, "pt") as held:
+            return float((held.metadata() or {}).get(_SCORE, "-inf"))
+    except (OSError, SafetensorError):
+        return -math.inf
 
 
 def prune(run: Path) -> None:
@@ -157,12 +172,16 @@ def load_state(folder: Path) -> dict[str, Any]:
     """Optimizer, random numbers and place of a checkpoint, for going on."""
     try:
         state: dict[str, Any] = torch.load(folder / _STATE, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
-        said = str(error).splitlines()[0]
+        lacking = [name for name in _GOING_ON if name not in state]
+        said = f"it lacks {', '.join(lacking)}" if lacking else ""
+    except (OSError, RuntimeError) as error:
+        said = f"not readable ({next(iter(str(error).splitlines()), 'cut short')})"
+    except (EOFError, TypeError, pickle.UnpicklingError):  # torch's words are about other loaders
+        said = "not readable: no state of a run, or cut short"
+    if said:
         raise UserError(
-            f"{folder / _STATE}: not readable ({said}); remove that folder, and the run goes on from the "
-            "one before"
-        ) from None
+            f"{folder / _STATE}: {said}; remove that folder, and the run goes on from the one before"
+        )
     return state
 
 

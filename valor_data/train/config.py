@@ -12,15 +12,17 @@ from valor_data.recipe.reading import absolute, read_toml, validated
 SEVERAL = "::"
 """Between patterns of tars, as in webdataset."""
 Probability = Annotated[float, Field(ge=0, lt=1)]
+Size = Annotated[int, Field(ge=1, le=2**20)]
+"""Of a part of a model: beyond it, torch cannot even count what a layer takes."""
 
 
 class Tower(Section):
     """Sizes of a Transformer."""
 
-    width: Count = 768
-    layers: Count = 12
-    heads: Count = 12
-    mlp_ratio: Annotated[float, Field(gt=0)] = 4.0
+    width: Size = 768
+    layers: Annotated[int, Field(ge=1, le=1000)] = 12
+    heads: Size = 12
+    mlp_ratio: Annotated[float, Field(gt=0, le=64)] = 4.0
 
     @model_validator(mode="after")
     def _heads_share_the_width(self) -> Self:
@@ -31,7 +33,7 @@ class Tower(Section):
     @property
     def mlp_width(self) -> int:
         """Width of the layer between."""
-        return round(self.width * self.mlp_ratio)
+        return max(1, round(self.width * self.mlp_ratio))
 
 
 class VisionConfig(Tower):
@@ -43,9 +45,9 @@ class VisionConfig(Tower):
     weights: str = ""
     """Name or folder of pretrained weights; empty: random (not for `huggingface`, which needs a model). Of
     `swin`: torchvision's name of them, such as `KINETICS400_IMAGENET22K_V1`, or a file."""
-    resolution: Count = 224
+    resolution: Size = 224
     """Frames are squares of so many pixels."""
-    patch: Count = 16
+    patch: Size = 16
     """CLIP: side of a patch."""
 
 
@@ -54,10 +56,10 @@ class AudioConfig(Tower):
 
     weights: str = ""
     """Name or folder of an AST of Hugging Face; empty: random."""
-    mel_bins: Count = 64
-    slice_frames: Count = 512
+    mel_bins: Size = 64
+    slice_frames: Size = 512
     """Spectrogram frames of a slice: 5.12 s at a shift of 10 ms."""
-    patch: Count = 16
+    patch: Size = 16
     first_tokens: Literal[1, 2] = 1
     """CLS; 2: also the distillation token that AST was trained with and VALOR drops."""
     dropout: Probability = 0.1
@@ -68,8 +70,8 @@ class TextConfig(Tower):
 
     weights: str = ""
     """Name or folder of a BERT of Hugging Face; empty: random."""
-    vocabulary: Count = 30_522
-    positions: Count = 512
+    vocabulary: Size = 30_522
+    positions: Size = 512
     dropout: Probability = 0.1
 
 
@@ -79,9 +81,9 @@ class ModelConfig(Section):
     vision: VisionConfig = VisionConfig()
     audio: AudioConfig = AudioConfig()
     text: TextConfig = TextConfig()
-    contra_dim: Count = 512
+    contra_dim: Size = 512
     """Width of the space in which texts and clips are compared."""
-    most_frames: Count = 32
+    most_frames: Size = 32
     """Frames, or slices of sound, that the decoder has embeddings for."""
     parity: Literal["paper", "released"] = "paper"
     """Where paper and released code differ: `paper` takes pads out of the comparison and weighs tokens by one
@@ -226,11 +228,16 @@ def load(path: str) -> Pretrain:
         raise UserError(f"{path}: no such file; pipelines/pretrain-tiny.toml is one to begin with")
     read = validated(Pretrain, read_toml(path), path).model_dump()
     folder = str(Path(path).parent)
+    if "://" in read["out"]:
+        raise UserError(f"{path}: key 'out': {read['out']} is an address; a run needs a folder")
     read["out"] = absolute(read["out"], folder) if read["out"] else str(Path(read["name"]).resolve())
     for source in (*read["data"]["sources"], *read["validation"]):
         parts = source["release"].split(SEVERAL)
         source["release"] = SEVERAL.join(absolute(part, folder) for part in parts)
         source["questions"] = source["questions"] and absolute(source["questions"], folder)
+    run = Path(read["out"])
+    if file := next((one for one in (run, *run.parents) if one.is_file()), None):
+        raise UserError(f"{path}: key 'out': {file} is a file; name a folder for the run")
     towers = (read["model"][name] for name in ("vision", "audio", "text"))
     for place, key in ((read["data"], "vocabulary"), *((tower, "weights") for tower in towers)):
         if place[key] and Path(folder, place[key]).exists():  # else a name on the hub

@@ -23,7 +23,7 @@ from tqdm import tqdm
 from valor_data.errors import UserError
 from valor_data.train import checkpoint, losses, use
 from valor_data.train.batch import encode
-from valor_data.train.generate import generate
+from valor_data.train.generate import NO_NUMBERS, generate
 from valor_data.train.looking import Lot, Source, Task, look
 from valor_data.train.model import Compared, GroupName, Seen
 from valor_data.train.use import Opened
@@ -189,9 +189,11 @@ def check_text(text: str) -> None:
 
 def vectors(compared: Compared) -> Tensor:
     """The one vector that stands for the tokens of each row, (B, C) of length one: their mean by the learned
-    weights. Pads have no weight; a row of pads alone gives zeros."""
+    weights. Pads have no weight; a row of pads alone gives zeros. Raises UserError for what is no number."""
     weights_BN = losses.token_weights(compared.weights_BN, compared.mask_BN)
     sums_BC = torch.einsum("bn,bnc->bc", weights_BN, compared.features_BNC.float())
+    if not bool(sums_BC.isfinite().all()):
+        raise UserError(NO_NUMBERS)
     return F.normalize(sums_BC, dim=-1)
 
 

@@ -11,10 +11,12 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from valor_data.errors import UserError
 from valor_data.train.blocks import Group, KeysValues
 from valor_data.train.masking import Vocabulary
 from valor_data.train.model import GroupName, Seen, Texts, Valor
 
+NO_NUMBERS = "this checkpoint's weights are so large that what it makes is no number; take an earlier one"
 MOST_WORDS = 30
 """Word pieces of a generated text (VALOR section 4.3)."""
 _KEPT = {"cpu": 1 << 26, "cuda": 1 << 30}
@@ -76,7 +78,7 @@ def generate(
     """The most probable text for each clip, looking at the group's tokens; one beam is greedy.
 
     `prompt` is a question a clip, which the text sees whole; prompts see only themselves and the clip.
-    `seen` None: each prompt is answered without any clip.
+    `seen` None: each prompt is answered without any clip. Raises UserError where the model makes no numbers.
     """
     looked, rows, device = _look(model, seen, group, prompt)
     most = min(most, model.config.text.positions - 2)  # the [MASK] after the last word has one too
@@ -106,6 +108,8 @@ def generate(
         known, ended_R = known.of(rows_R), ended_R[rows_R] | (words_RT[:, -1] == vocabulary.last)
         if bool(ended_R.all()):
             break
+    if bool(sums_BK[:, 0].isnan().any()):
+        raise UserError(NO_NUMBERS)
     best_BT = words_RT.view(rows, beams, -1)[:, 0, 1:].tolist()
     return [
         Written(ids[: ids.index(vocabulary.last)], total)

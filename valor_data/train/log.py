@@ -107,15 +107,15 @@ def _cut_back(path: Path, step: int) -> None:
     """Drop what a hard stop left of steps that are made again, and lines that it tore."""
     if not path.is_file():
         return
-    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
-    kept = [line for line in lines if line.endswith("\n") and _step(line) <= step]
+    lines = path.read_bytes().splitlines(keepends=True)
+    kept = [line for line in lines if line.endswith(b"\n") and _step(line) <= step]
     if len(kept) < len(lines):
         temporary = path.with_name(layout.temporary_name())
-        temporary.write_text("".join(kept), encoding="utf-8")
+        temporary.write_bytes(b"".join(kept))
         temporary.replace(path)
 
 
-def _step(line: str) -> float:
+def _step(line: bytes) -> float:
     """The step that a line tells of; infinite where it is torn."""
     try:
         return float(json.loads(line)["step"])

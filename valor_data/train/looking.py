@@ -186,6 +186,6 @@ def _told(error: Exception) -> str:
 
 def workers_for(many: int, wanted: int | None) -> int:
     """Worker processes for so many clips: none where one lot holds them all, else those that are wanted, else
-    one a core."""
+    one a core; never more than there are lots."""
     cores: Any = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return 0 if many <= AT_A_TIME else (wanted or cores or 1)
+    return 0 if many <= AT_A_TIME else min(wanted or cores or 1, -(-many // AT_A_TIME))

@@ -252,10 +252,13 @@ class _Run:
             return
         noted, self._pending = self._pending, None
         if not math.isfinite(total := noted.number()):
-            shown = ", ".join(noted.clip_ids[:64]) + (" ..." if len(noted.clip_ids) > 64 else "")
+            clips = list(dict.fromkeys(noted.clip_ids))
+            shown = ", ".join(clips[:64]) + (" ..." if len(clips) > 64 else "")
+            stands = checkpoint.newest(self._folder)
             raise FatalError(
-                f"{self._folder}: the loss of step {self._step}, or its gradients, are {total}; the last "
-                f"checkpoint stands. Lower optim.rate, or look at the clips of its batch: {shown}"
+                f"{self._folder}: the loss of step {self._step}, or its gradients, are {total}; "
+                f"{stands.name + ' stands' if stands else 'there is no checkpoint yet'}. "
+                f"Lower optim.rate, or look at the clips of its batch: {shown}"
             )
 
     def _unsynchronised(self, *, last: bool) -> AbstractContextManager[Any]:
@@ -311,7 +314,9 @@ class _Run:
         state = checkpoint.load_state(folder)
         parallel.restore(self._model, self._optimizer, loaded.weights, state["optimizer"])
         self._scaler.load_state_dict(state["scaler"])
-        self._step, self._best, self._owed = state["step"], state["best"], state["owed"]
+        self._step, self._owed = state["step"], state["owed"]
+        # What was judged behind the last checkpoint, which was written before, is known by `best` alone.
+        self._best = max(state["best"], self._place.gathered(checkpoint.score_of(self._folder / "best"))[0])
         changed = ", ".join(checkpoint.changed(loaded.config, self._config))
         self._changes = [*state["changes"], *([f"from step {self._step} on {changed}"] if changed else [])]
         if changed and self._place.leads:
@@ -335,7 +340,7 @@ class _Run:
         weights, _ = parallel.states(self._model, self._optimizer)
         if self._place.leads:
             text = card(self._config, self._step, score, self._changes)
-            checkpoint.write(self._folder / "best", weights, self._config, self._words, text)
+            checkpoint.write(self._folder / "best", weights, self._config, self._words, text, score=score)
         self._place.wait()
 
 

@@ -60,7 +60,8 @@ def ranks(scores_QB: Floats, clip_of_Q: Ints, temperature: float | None = None) 
     """Where right answers stand; with a temperature, by scores that are weighed by `dual_softmax`, each
     direction by its own.
 
-    Of what scores the same, the right answer counts as the last: a model that cannot tell gains nothing.
+    Of what scores the same, or is no number, the right answer counts as the last: a model that cannot tell
+    gains nothing.
     """
     if temperature is None:
         return Ranks(_clips(scores_QB, clip_of_Q), _texts(scores_QB, clip_of_Q))
@@ -70,7 +71,8 @@ def ranks(scores_QB: Floats, clip_of_Q: Ints, temperature: float | None = None) 
 
 def _clips(scores_QB: Floats, clip_of_Q: Ints) -> Ints:
     true_Q = scores_QB[np.arange(len(scores_QB)), clip_of_Q]
-    return np.array([(row >= true).sum() for row, true in zip(scores_QB, true_Q, strict=True)], np.int64)
+    # Not `>=`, to which what is no number would stand below all others.
+    return np.array([(~(row < true)).sum() for row, true in zip(scores_QB, true_Q, strict=True)], np.int64)
 
 
 def _texts(scores_QB: Floats, clip_of_Q: Ints) -> Ints:
@@ -78,7 +80,7 @@ def _texts(scores_QB: Floats, clip_of_Q: Ints) -> Ints:
     for clip in np.unique(clip_of_Q):
         own = clip_of_Q == clip
         best = scores_QB[own, clip].max()
-        texts_B.append(1 + int((scores_QB[~own, clip] >= best).sum()))
+        texts_B.append(1 + int((~(scores_QB[~own, clip] < best)).sum()))
     return np.array(texts_B, np.int64)
 
 

@@ -5,6 +5,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from valor_data import text
 from valor_data.manifest import Facts
 from valor_data.recipe.captions import Captions
@@ -68,7 +70,10 @@ def _kinds(caption: str, language: str) -> list[str]:
     if len(caption) > _LONG:
         found.append(f"longer than {_LONG:,} letters")
         return found
-    rules = Captions(language=language)
+    try:
+        rules = Captions(language=language)
+    except ValidationError:  # nothing else that reads a release minds
+        return [*found, "a language that is no ISO 639 code"]
     return [*found, *(fault.kind for fault in text.faults(caption, rules=rules))]
 
 

@@ -32,11 +32,13 @@ def push(release: str, url: str, progress: bool = True) -> Pushed:
 
     Shards and papers first, the manifest last. A file counts when its bytes, read back, have the manifest's
     sha256; a note beside it says so, and a push that was killed goes on after the last one. Raises UserError
-    where something else stands at the target, FatalError where bytes differ.
+    where something else stands at the target, or the target in the release; FatalError where bytes differ.
     """
     source, target = Store.open(release), Store.open(url)
     if source.root == target.root:
         raise UserError(f"{url}: the release lies there already; name another place")
+    if target.root.startswith(f"{source.root}/"):  # its files would be strangers to the release around them
+        raise UserError(f"{url}: lies inside the release; name another place")
     said = manifest_of(source)
     entries = [*said.shards, *said.files]
     standing = _standing(target, said, entries)

@@ -2,9 +2,12 @@
 
 import json
 
+import pyarrow as pa
+
 from valor_data.manifest import SPLITS
 from valor_data.stages.shard import datasheet
 from valor_data.stages.shard.account import Account
+from valor_data.stages.shard.features import features
 from valor_data.stages.shard.markdown import plain, shown, size, table
 from valor_data.stages.shard.rai import unstated
 
@@ -22,8 +25,9 @@ _MEMBERS = {
 }
 
 
-def render(account: Account) -> str:
-    """The card's Markdown with its YAML front matter; the same account gives the same text."""
+def render(account: Account, facts: pa.Schema) -> str:
+    """The card's Markdown with its YAML front matter; the same account gives the same text. `facts` are the
+    columns of the catalog."""
     release, counts = account.recipe.release, account.plan.counts
     with_media = account.recipe.shard.payload != "ids"
     where = (
@@ -33,7 +37,7 @@ def render(account: Account) -> str:
     )
     lines = [
         "---",
-        *_front_matter(account),
+        *_front_matter(account, facts),
         "---",
         "",
         f"# {shown(account.title)} {release.version}",
@@ -67,7 +71,7 @@ def _subsets(account: Account) -> list[str]:
     return [told, "", *table(("subset", *SPLITS), rows)]
 
 
-def _front_matter(account: Account) -> list[str]:
+def _front_matter(account: Account, facts: pa.Schema) -> list[str]:
     licence = account.recipe.release.licence
     known = licence.lower() in _KNOWN_LICENCES
     lines = [
@@ -86,7 +90,7 @@ def _front_matter(account: Account) -> list[str]:
     for name, numbers in account.plan.splits.items():
         if numbers["clips"]:
             lines += [f"  - split: {_HUB_SPLITS[name]}", f"    path: {name}/*.tar"]
-    return lines
+    return [*lines, *features(facts, account.recipe.shard.payload)]
 
 
 def _quoted(text: str) -> str:

@@ -27,7 +27,7 @@ def papers(
     """The papers of a release whose shards and catalog are written to `store`."""
     account = give_account(workspace, store, facts, plan)
     texts = {
-        layout.CARD: card.render(account),
+        layout.CARD: card.render(account, facts.schema),
         layout.CHANGELOG: changelog(account),
         layout.CROISSANT: croissant.render(account, facts.schema, shards, catalog),
         **{f"{layout.PLOTS}{name}.svg": plot for name, plot in _plots(account).items()},
