@@ -277,6 +277,12 @@ def test_words_that_no_clip_has_are_told_with_the_nearest(tmp_path: Path) -> Non
     ]
 
 
+def test_labels_of_a_preset_are_nobodys_misspelling(tmp_path: Path) -> None:
+    with opened(tmp_path, made(filter={"preset": "audible"})) as workspace:
+        assert any(rule.except_labels for rule in workspace.recipe.effective_rules)
+        assert not any("spares" in line for line in decide(workspace).alarms)
+
+
 def test_tags_of_the_recipes_own_tagger_count_whoever_came_last(tmp_path: Path, real_data: Path) -> None:
     """Going back to a tagger finds its rows still there: nothing is measured again."""
     model = str(real_data / "models" / "yamnet.tflite")

@@ -211,8 +211,9 @@ def test_the_clips_of_a_video_share_what_was_read(
     with gateway.video([_remote(server, "fast.mp4")]) as video:
         _, first = _cut(video, 8000, tmp_path / "clip.mp4")
         _, again = _cut(video, 8000, tmp_path / "clip.mp4")
-    assert first > 0
-    assert again == 0
+    assert first > 2 * body.FIRST_BYTES
+    # ffmpeg reads ahead until it hangs up, which may be a piece later than before.
+    assert again <= body.FIRST_BYTES
 
 
 def test_a_host_without_ranges_is_asked_once_a_video(folder: Path, gateway: Gateway, tmp_path: Path) -> None:

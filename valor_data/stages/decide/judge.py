@@ -68,9 +68,9 @@ def decide(workspace: Workspace) -> Decision:
 
 
 def _unheard_of(workspace: Workspace, known: Known) -> Iterator[str]:
-    """A line for each label or class in the rules that no clip has: it may be misspelt."""
+    """A line for each label or class in the recipe's own rules that no clip has: it may be misspelt."""
     labels = {name.casefold(): name for name in known.labels.names}
-    for rule in workspace.recipe.effective_rules:
+    for rule in workspace.recipe.rules or ():
         for label in rule.except_labels or ():
             if label.casefold() not in labels:
                 yield f"rule {rule.reason!r} spares {label!r}: no clip has that label{_near(label, labels)}"
