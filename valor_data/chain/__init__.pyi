@@ -1,3 +1,4 @@
+# Relative, as lazy-loader wants them.
 from .captions import TOKEN, agreement, forget, import_captions, pull, push, readmit, serve
 from .catalog import catalog_build, catalog_export, catalog_split, search, similar, sql, stats
 from .clips import diff, doctor, explain, fetch, filter, init, quarantine, tune

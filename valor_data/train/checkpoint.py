@@ -34,7 +34,7 @@ _MODEL, _CONFIG, _WORDS, _CARD, _STATE = (
     "README.md",
     "state.pt",
 )
-_GOING_ON = ("step", "best", "owed", "changes", "optimizer", "scaler", "random")
+_GOING_ON = ("step", "owed", "changes", "optimizer", "scaler", "random")
 """What a state holds."""
 _SCORE = "validation"
 _KEPT = 2

@@ -289,7 +289,6 @@ class _Run:
         if self._place.leads:
             state = {
                 "step": self._step,
-                "best": self._best,
                 "owed": self._owed,
                 "changes": self._changes,
                 "optimizer": optimizer,
@@ -315,8 +314,7 @@ class _Run:
         parallel.restore(self._model, self._optimizer, loaded.weights, state["optimizer"])
         self._scaler.load_state_dict(state["scaler"])
         self._step, self._owed = state["step"], state["owed"]
-        # What was judged behind the last checkpoint, which was written before, is known by `best` alone.
-        self._best = max(state["best"], self._place.gathered(checkpoint.score_of(self._folder / "best"))[0])
+        self._best = self._place.gathered(checkpoint.score_of(self._folder / "best"))[0]
         changed = ", ".join(checkpoint.changed(loaded.config, self._config))
         self._changes = [*state["changes"], *([f"from step {self._step} on {changed}"] if changed else [])]
         if changed and self._place.leads:
